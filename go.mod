@@ -1,0 +1,3 @@
+module github.com/ceralacca/go-pec
+
+go 1.26

@@ -1,0 +1,248 @@
+// Package rawmime cuts MIME messages into their parts without changing a byte.
+//
+// A signature covers octets, so what is verified must be a slice of what was
+// received, never a re-encoding of something parsed. The readers of mail that
+// people use forgive a great deal; this one refuses what two readers could
+// understand in two ways, because a message that shows one thing to a verifier
+// and another to a person is how signatures are forged.
+//
+// The package has three parts: [Head] (header fields), [MediaType] (a
+// Content-Type with its parameters) and [Splitter] (a multipart body, cut at its
+// delimiter lines while it streams by).
+package rawmime
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Limits of one head; the zero value means the defaults.
+type HeadLimits struct {
+	Bytes int // default 256 KiB
+	Lines int // default 2,000
+}
+
+func (l HeadLimits) bytes() int { return orDefault(l.Bytes, 256<<10) }
+func (l HeadLimits) lines() int { return orDefault(l.Lines, 2000) }
+
+func orDefault(n, def int) int {
+	if n == 0 {
+		return def
+	}
+	return n
+}
+
+// Field is one header field.
+type Field struct {
+	Name string
+	// Value is unfolded and without white space around it.
+	Value string
+	// Line is the line of the head, from 1, on which the field begins.
+	Line int
+}
+
+// Head is a list of header fields in the order in which they stand.
+type Head struct {
+	Fields []Field
+}
+
+// Values returns the values of all fields called name, whatever its case.
+func (h *Head) Values(name string) []string {
+	var values []string
+	for i := range h.Fields {
+		if strings.EqualFold(h.Fields[i].Name, name) {
+			values = append(values, h.Fields[i].Value)
+		}
+	}
+	return values
+}
+
+// Get returns the value of the first field called name, or "".
+func (h *Head) Get(name string) string {
+	for i := range h.Fields {
+		if strings.EqualFold(h.Fields[i].Name, name) {
+			return h.Fields[i].Value
+		}
+	}
+	return ""
+}
+
+// Count returns how many fields are called name.
+func (h *Head) Count(name string) int {
+	n := 0
+	for i := range h.Fields {
+		if strings.EqualFold(h.Fields[i].Name, name) {
+			n++
+		}
+	}
+	return n
+}
+
+// Single returns the value of the one field called name, and "" if there is
+// none. Two are an error: readers disagree on which one counts.
+func (h *Head) Single(name string) (string, error) {
+	if n := h.Count(name); n > 1 {
+		return "", &HeadError{Err: fmt.Errorf("%w: %d fields called %s", ErrRepeated, n, name)}
+	}
+	return h.Get(name), nil
+}
+
+// Reasons for which a head is refused.
+var (
+	ErrHeadTooLong  = errors.New("head too long")
+	ErrHeadSyntax   = errors.New("not a header field")
+	ErrHeadLineEnds = errors.New("mixed or lone line ends")
+	ErrHeadNUL      = errors.New("NUL byte")
+	ErrBlankLine    = errors.New("line of white space only")
+	ErrRepeated     = errors.New("repeated field")
+)
+
+// HeadError says where a head is bad.
+type HeadError struct {
+	Line int // from 1; 0 if the error is not about one line
+	Err  error
+}
+
+func (e *HeadError) Error() string {
+	if e.Line == 0 {
+		return "head: " + e.Err.Error()
+	}
+	return fmt.Sprintf("head, line %d: %v", e.Line, e.Err)
+}
+
+func (e *HeadError) Unwrap() error { return e.Err }
+
+// ParseHead reads a head: every line up to the empty line, which may be
+// included. Lines end all in CRLF or all in LF.
+func ParseHead(b []byte, limits HeadLimits) (*Head, error) {
+	if len(b) > limits.bytes() {
+		return nil, &HeadError{Err: fmt.Errorf("%w: more than %d bytes", ErrHeadTooLong, limits.bytes())}
+	}
+	h := &Head{Fields: make([]Field, 0, 16)}
+	var crlf, lf int
+	for line := 1; len(b) > 0; line++ {
+		if line > limits.lines() {
+			return nil, &HeadError{Line: line, Err: fmt.Errorf("%w: more than %d lines", ErrHeadTooLong, limits.lines())}
+		}
+		text := b
+		if i := bytes.IndexByte(b, '\n'); i >= 0 {
+			text, b = b[:i], b[i+1:]
+			if n := len(text); n > 0 && text[n-1] == '\r' {
+				text = text[:n-1]
+				crlf++
+			} else {
+				lf++
+			}
+			if crlf > 0 && lf > 0 {
+				return nil, &HeadError{Line: line, Err: ErrHeadLineEnds}
+			}
+		} else {
+			b = nil
+		}
+		if len(text) == 0 {
+			break
+		}
+		if err := h.addLine(text, line); err != nil {
+			return nil, &HeadError{Line: line, Err: err}
+		}
+	}
+	return h, nil
+}
+
+// addLine adds one line, without its line end: a field, or more of the last one.
+func (h *Head) addLine(text []byte, line int) error {
+	if bytes.IndexByte(text, '\r') >= 0 {
+		return ErrHeadLineEnds
+	}
+	if bytes.IndexByte(text, 0) >= 0 {
+		return ErrHeadNUL
+	}
+	if text[0] == ' ' || text[0] == '\t' {
+		more := bytes.Trim(text, " \t")
+		if len(more) == 0 {
+			// Some readers end the head here, others read on.
+			return ErrBlankLine
+		}
+		if len(h.Fields) == 0 {
+			return fmt.Errorf("%w: white space before the first field", ErrHeadSyntax)
+		}
+		last := &h.Fields[len(h.Fields)-1]
+		last.Value = joinFolded(last.Value, more)
+		return nil
+	}
+	colon := bytes.IndexByte(text, ':')
+	if colon <= 0 {
+		return fmt.Errorf("%w: no colon", ErrHeadSyntax)
+	}
+	for _, c := range text[:colon] {
+		if c <= ' ' || c >= 0x7f {
+			return fmt.Errorf("%w: byte %#02x in a field name", ErrHeadSyntax, c)
+		}
+	}
+	h.Fields = append(h.Fields, Field{
+		Name:  string(text[:colon]),
+		Value: string(bytes.Trim(text[colon+1:], " \t")),
+		Line:  line,
+	})
+	return nil
+}
+
+// joinFolded puts one blank where the line was folded.
+func joinFolded(value string, more []byte) string {
+	if value == "" {
+		return string(more)
+	}
+	return value + " " + string(more)
+}
+
+// headCollector gathers a head from a stream.
+type headCollector struct {
+	buf   []byte
+	limit int
+}
+
+// feed takes bytes until the empty line that ends the head. It returns the bytes
+// that follow, and whether the head is complete.
+func (c *headCollector) feed(p []byte) (rest []byte, done bool, err error) {
+	// The empty line may straddle two calls: look again from 3 bytes back.
+	from := max(len(c.buf)-3, 0)
+	room := c.limit - len(c.buf)
+	taken := min(len(p), room)
+	c.buf = append(c.buf, p[:taken]...)
+	if end := headEnd(c.buf, from); end >= 0 {
+		rest = p[taken-(len(c.buf)-end):]
+		c.buf = c.buf[:end]
+		return rest, true, nil
+	}
+	if taken < len(p) {
+		return nil, false, &HeadError{Err: fmt.Errorf("%w: more than %d bytes", ErrHeadTooLong, c.limit)}
+	}
+	return nil, false, nil
+}
+
+// headEnd returns the index after the first empty line of b, or -1. Lines that
+// begin before index from were searched already, but for their line end.
+func headEnd(b []byte, from int) int {
+	if len(b) > 0 && b[0] == '\n' {
+		return 1
+	}
+	if len(b) > 1 && b[0] == '\r' && b[1] == '\n' {
+		return 2
+	}
+	for i := from; i < len(b); {
+		n := bytes.IndexByte(b[i:], '\n')
+		if n < 0 {
+			return -1
+		}
+		i += n + 1
+		if i < len(b) && b[i] == '\n' {
+			return i + 1
+		}
+		if i+1 < len(b) && b[i] == '\r' && b[i+1] == '\n' {
+			return i + 2
+		}
+	}
+	return -1
+}

@@ -1,0 +1,280 @@
+package rawmime
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// maxParams is the most parameters that one field may have.
+const maxParams = 32
+
+// ErrMediaType is the error that every failure to read a media type wraps.
+var ErrMediaType = errors.New("not a media type")
+
+// MediaType is the value of a Content-Type or Content-Disposition field.
+//
+// The standard library's mime.ParseMediaType is not used: it drops RFC 2231
+// parameters in charsets other than UTF-8 and US-ASCII without a word, and a
+// file name that one reader drops and another shows is an ambiguity to refuse.
+type MediaType struct {
+	// Type is "type/subtype", or a disposition, in lower case.
+	Type   string
+	params []param
+}
+
+type param struct{ name, value string }
+
+// Param returns the value of the parameter called name (in lower case), and
+// whether there is one.
+func (m *MediaType) Param(name string) (string, bool) {
+	for _, p := range m.params {
+		if p.name == name {
+			return p.value, true
+		}
+	}
+	return "", false
+}
+
+// ParseMediaType reads the unfolded value of a field. It refuses parameters
+// given twice and parameters that it can't read; it allows one semicolon too
+// many at the end, which mailers write.
+func ParseMediaType(value string) (*MediaType, error) {
+	s := scanner{rest: value}
+	m := &MediaType{Type: strings.ToLower(s.token("/"))}
+	if m.Type == "" {
+		return nil, fmt.Errorf("%w: no type", ErrMediaType)
+	}
+	var raw []param
+	for {
+		s.blanks()
+		if s.rest == "" {
+			break
+		}
+		if !s.take(';') {
+			return nil, fmt.Errorf("%w: text after the type or a parameter", ErrMediaType)
+		}
+		s.blanks()
+		if s.rest == "" {
+			break
+		}
+		if len(raw) == maxParams {
+			return nil, fmt.Errorf("%w: more than %d parameters", ErrMediaType, maxParams)
+		}
+		p, err := s.param()
+		if err != nil {
+			return nil, err
+		}
+		raw = append(raw, p)
+	}
+	return m, m.setParams(raw)
+}
+
+// setParams puts the pieces of RFC 2231 together.
+func (m *MediaType) setParams(raw []param) error {
+	for i, p := range raw {
+		for _, q := range raw[:i] {
+			if p.name == q.name {
+				return fmt.Errorf("%w: parameter given twice", ErrMediaType)
+			}
+		}
+	}
+	for _, p := range raw {
+		base, ext, extended := strings.Cut(p.name, "*")
+		value := p.value
+		var err error
+		switch {
+		case !extended:
+		case ext == "": // name*=charset'language'text
+			value, err = decodeExtended(p.value)
+		case ext == "0" || ext == "0*": // name*0=, name*1=, ...
+			value, err = joinContinued(base, raw)
+		default:
+			if !continues(base, ext, raw) {
+				err = fmt.Errorf("%w: a continued parameter lacks a piece", ErrMediaType)
+			} else {
+				continue
+			}
+		}
+		if err != nil {
+			return err
+		}
+		if old, ok := m.Param(base); ok {
+			if old != value {
+				return fmt.Errorf("%w: parameter given twice, with different values", ErrMediaType)
+			}
+			continue
+		}
+		m.params = append(m.params, param{base, value})
+	}
+	return nil
+}
+
+func find(raw []param, name string) (string, bool) {
+	for _, p := range raw {
+		if p.name == name {
+			return p.value, true
+		}
+	}
+	return "", false
+}
+
+// continues reports whether ext numbers a piece that follows another.
+func continues(base, ext string, raw []param) bool {
+	for n := 1; n < maxParams; n++ {
+		number := fmt.Sprint(n)
+		if ext != number && ext != number+"*" {
+			continue
+		}
+		before := fmt.Sprintf("%s*%d", base, n-1)
+		_, plain := find(raw, before)
+		_, encoded := find(raw, before+"*")
+		return plain || encoded
+	}
+	return false
+}
+
+// joinContinued joins name*0, name*1, ... (RFC 2231, section 3).
+func joinContinued(base string, raw []param) (string, error) {
+	var joined strings.Builder
+	for n := range maxParams {
+		name := fmt.Sprintf("%s*%d", base, n)
+		piece, plain := find(raw, name)
+		encodedPiece, encoded := find(raw, name+"*")
+		switch {
+		case plain && encoded:
+			return "", fmt.Errorf("%w: parameter given twice", ErrMediaType)
+		case plain:
+			joined.WriteString(piece)
+		case encoded && n == 0:
+			text, err := decodeExtended(encodedPiece)
+			if err != nil {
+				return "", err
+			}
+			joined.WriteString(text)
+		case encoded:
+			text, err := unescapePercent(encodedPiece)
+			if err != nil {
+				return "", err
+			}
+			joined.WriteString(text)
+		default:
+			return joined.String(), nil
+		}
+	}
+	return joined.String(), nil
+}
+
+// decodeExtended reads charset'language'text. The charset is not converted:
+// the names that matter here are ASCII in every charset that mail uses.
+func decodeExtended(s string) (string, error) {
+	_, afterCharset, ok := strings.Cut(s, "'")
+	if !ok {
+		return "", fmt.Errorf("%w: extended parameter without charset", ErrMediaType)
+	}
+	_, text, ok := strings.Cut(afterCharset, "'")
+	if !ok {
+		return "", fmt.Errorf("%w: extended parameter without language", ErrMediaType)
+	}
+	return unescapePercent(text)
+}
+
+func unescapePercent(s string) (string, error) {
+	if !strings.Contains(s, "%") {
+		return s, nil
+	}
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] != '%' {
+			b = append(b, s[i])
+			continue
+		}
+		if i+2 >= len(s) || hexDigit(s[i+1]) < 0 || hexDigit(s[i+2]) < 0 {
+			return "", fmt.Errorf("%w: bad %% in an extended parameter", ErrMediaType)
+		}
+		b = append(b, byte(hexDigit(s[i+1])<<4|hexDigit(s[i+2])))
+		i += 2
+	}
+	return string(b), nil
+}
+
+func hexDigit(c byte) int {
+	switch {
+	case '0' <= c && c <= '9':
+		return int(c - '0')
+	case 'a' <= c && c <= 'f':
+		return int(c-'a') + 10
+	case 'A' <= c && c <= 'F':
+		return int(c-'A') + 10
+	}
+	return -1
+}
+
+// scanner reads a structured field value from its front.
+type scanner struct{ rest string }
+
+func (s *scanner) blanks() { s.rest = strings.TrimLeft(s.rest, " \t") }
+
+func (s *scanner) take(c byte) bool {
+	if s.rest == "" || s.rest[0] != c {
+		return false
+	}
+	s.rest = s.rest[1:]
+	return true
+}
+
+// token reads an RFC 2045 token, in which the bytes of also may stand too.
+func (s *scanner) token(also string) string {
+	i := 0
+	for i < len(s.rest) && (isTokenByte(s.rest[i]) || strings.IndexByte(also, s.rest[i]) >= 0) {
+		i++
+	}
+	token := s.rest[:i]
+	s.rest = s.rest[i:]
+	return token
+}
+
+func isTokenByte(c byte) bool {
+	return c > ' ' && c < 0x7f && strings.IndexByte(`()<>@,;:\"/[]?=`, c) < 0
+}
+
+func (s *scanner) param() (param, error) {
+	name := strings.ToLower(s.token(""))
+	s.blanks()
+	if name == "" || !s.take('=') {
+		return param{}, fmt.Errorf("%w: parameter without name or value", ErrMediaType)
+	}
+	s.blanks()
+	if s.take('"') {
+		value, ok := s.quoted()
+		if !ok {
+			return param{}, fmt.Errorf("%w: quoted text without end", ErrMediaType)
+		}
+		return param{name, value}, nil
+	}
+	// QUIRK: mailers leave boundaries with "=" or "?" and names with "/" unquoted.
+	value := s.token("=?/:@[]'")
+	if value == "" {
+		return param{}, fmt.Errorf("%w: parameter without value", ErrMediaType)
+	}
+	return param{name, value}, nil
+}
+
+// quoted reads the rest of a quoted string, whose opening quote was taken.
+func (s *scanner) quoted() (string, bool) {
+	var b strings.Builder
+	for i := 0; i < len(s.rest); i++ {
+		switch c := s.rest[i]; c {
+		case '"':
+			s.rest = s.rest[i+1:]
+			return b.String(), true
+		case '\\':
+			if i++; i < len(s.rest) {
+				b.WriteByte(s.rest[i])
+			}
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return "", false
+}
