@@ -197,19 +197,21 @@ func joinFolded(value string, more []byte) string {
 	return value + " " + string(more)
 }
 
-// headCollector gathers a head from a stream.
-type headCollector struct {
+// HeadCollector gathers a head from a stream.
+type HeadCollector struct {
+	Limit int // the most bytes of the head
 	buf   []byte
-	limit int
 }
 
-// feed takes bytes until the empty line that ends the head. It returns the bytes
+// Bytes returns what was gathered: once done, the head with its empty line.
+func (c *HeadCollector) Bytes() []byte { return c.buf }
+
+// Feed takes bytes until the empty line that ends the head. It returns the bytes
 // that follow, and whether the head is complete.
-func (c *headCollector) feed(p []byte) (rest []byte, done bool, err error) {
+func (c *HeadCollector) Feed(p []byte) (rest []byte, done bool, err error) {
 	// The empty line may straddle two calls: look again from 3 bytes back.
 	from := max(len(c.buf)-3, 0)
-	room := c.limit - len(c.buf)
-	taken := min(len(p), room)
+	taken := min(len(p), c.Limit-len(c.buf))
 	c.buf = append(c.buf, p[:taken]...)
 	if end := headEnd(c.buf, from); end >= 0 {
 		rest = p[taken-(len(c.buf)-end):]
@@ -217,7 +219,7 @@ func (c *headCollector) feed(p []byte) (rest []byte, done bool, err error) {
 		return rest, true, nil
 	}
 	if taken < len(p) {
-		return nil, false, &HeadError{Err: fmt.Errorf("%w: more than %d bytes", ErrHeadTooLong, c.limit)}
+		return nil, false, &HeadError{Err: fmt.Errorf("%w: more than %d bytes", ErrHeadTooLong, c.Limit)}
 	}
 	return nil, false, nil
 }

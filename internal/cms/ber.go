@@ -1,0 +1,236 @@
+package cms
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Limits on an encoded object. They are far above what signatures need and far
+// below what hurts.
+const (
+	maxDepth   = 30
+	maxObjects = 20_000
+)
+
+// ErrBER is the error that every failure to read the encoding wraps.
+var ErrBER = errors.New("bad BER")
+
+// Tags as they stand in the identifier octet.
+const (
+	tagBoolean     = 0x01
+	tagInteger     = 0x02
+	tagOctetString = 0x04
+	tagOID         = 0x06
+	tagSequence    = 0x30
+	tagSet         = 0x31
+	tagContext0    = 0xa0
+	tagContext1    = 0xa1
+	tagPrimitive0  = 0x80
+
+	constructed = 0x20
+)
+
+// node is one BER object. Its bytes are slices of the input.
+type node struct {
+	tag     byte
+	raw     []byte // with identifier and length
+	content []byte // without them, and without the end-of-contents octets
+	// next is the index of the node that follows this one and all it holds.
+	next int
+	// der is whether this object, and all it holds, has definite lengths in
+	// their shortest form.
+	der bool
+}
+
+// tree holds the objects of an encoding in the order in which they begin: the
+// children of nodes[i] begin at i+1, and end before nodes[i].next.
+type tree struct {
+	nodes []node
+}
+
+// open is an object whose end was not reached yet.
+type open struct {
+	index int
+	end   int // where it ends; -1 if only its end-of-contents octets tell
+}
+
+// parseBER reads the one object at the front of b and checks its whole
+// structure: children lie inside their parent and fill it, nesting and number of
+// objects are bounded. Bytes that follow the object are an error.
+//
+// It walks without recursion and looks at each byte once. Other readers re-read
+// children that overrun their parent, copy each level of nested objects, or
+// recurse as deep as the input says; this one runs first, so that nothing after
+// it meets such input.
+func parseBER(b []byte) (*tree, error) {
+	t := &tree{nodes: make([]node, 0, 64)}
+	stack := make([]open, 0, maxDepth)
+	pos := 0
+	for {
+		// Close what ends here.
+		for len(stack) > 0 {
+			top := stack[len(stack)-1]
+			if top.end >= 0 && pos == top.end {
+				t.close(top.index, b, pos, pos)
+			} else if top.end < 0 && pos+2 <= len(b) && b[pos] == 0 && b[pos+1] == 0 {
+				t.close(top.index, b, pos, pos+2)
+				pos += 2
+			} else {
+				break
+			}
+			stack = stack[:len(stack)-1]
+		}
+		if len(stack) == 0 && len(t.nodes) > 0 {
+			break
+		}
+		limit := len(b)
+		for i := len(stack) - 1; i >= 0; i-- {
+			if stack[i].end >= 0 {
+				limit = stack[i].end
+				break
+			}
+		}
+		h, err := parseHeader(b[:limit], pos)
+		if err != nil {
+			return nil, err
+		}
+		if len(t.nodes) == maxObjects {
+			return nil, fmt.Errorf("%w: more than %d objects", ErrBER, maxObjects)
+		}
+		t.nodes = append(t.nodes, node{tag: h.tag, raw: b[pos:], content: b[h.start:], der: h.shortest})
+		index := len(t.nodes) - 1
+		if h.tag&constructed == 0 {
+			t.close(index, b, h.end, h.end)
+			pos = h.end
+			continue
+		}
+		if len(stack) == maxDepth {
+			return nil, fmt.Errorf("%w: nested deeper than %d", ErrBER, maxDepth)
+		}
+		stack = append(stack, open{index, h.end})
+		pos = h.start
+	}
+	if pos != len(b) {
+		return nil, fmt.Errorf("%w: %d bytes after the object", ErrBER, len(b)-pos)
+	}
+	t.spreadDER()
+	return t, nil
+}
+
+// close sets the end of a node: its content ends at contentEnd, itself at end.
+func (t *tree) close(index int, b []byte, contentEnd, end int) {
+	n := &t.nodes[index]
+	start := len(b) - len(n.raw)
+	contentStart := len(b) - len(n.content)
+	n.raw = b[start:end:end]
+	n.content = b[contentStart:contentEnd:contentEnd]
+	n.next = len(t.nodes)
+}
+
+// spreadDER makes an object that holds one that is not DER not DER either.
+func (t *tree) spreadDER() {
+	for i := len(t.nodes) - 1; i >= 0; i-- {
+		for c := i + 1; c < t.nodes[i].next; c = t.nodes[c].next {
+			if !t.nodes[c].der {
+				t.nodes[i].der = false
+				break
+			}
+		}
+	}
+}
+
+// header is an identifier and a length.
+type header struct {
+	tag        byte
+	start, end int // of the content; end is -1 if the length is indefinite
+	shortest   bool
+}
+
+func parseHeader(b []byte, pos int) (header, error) {
+	if len(b)-pos < 2 {
+		return header{}, fmt.Errorf("%w: cut short at byte %d", ErrBER, pos)
+	}
+	h := header{tag: b[pos], shortest: true}
+	if h.tag&0x1f == 0x1f {
+		return header{}, fmt.Errorf("%w: high tag number at byte %d", ErrBER, pos)
+	}
+	if h.tag == 0 {
+		return header{}, fmt.Errorf("%w: end of contents out of place at byte %d", ErrBER, pos)
+	}
+	first := b[pos+1]
+	h.start = pos + 2
+	switch {
+	case first < 0x80:
+		h.end = h.start + int(first)
+	case first == 0x80:
+		if h.tag&constructed == 0 {
+			return header{}, fmt.Errorf("%w: indefinite length of a primitive object at byte %d", ErrBER, pos)
+		}
+		h.end, h.shortest = -1, false
+		return h, nil
+	default:
+		size := int(first & 0x7f)
+		if size > 4 || len(b)-h.start < size {
+			return header{}, fmt.Errorf("%w: bad length at byte %d", ErrBER, pos)
+		}
+		length := 0
+		for _, c := range b[h.start : h.start+size] {
+			length = length<<8 | int(c)
+		}
+		h.shortest = b[h.start] != 0 && length >= 0x80
+		h.start += size
+		h.end = h.start + length
+	}
+	if h.end > len(b) {
+		return header{}, fmt.Errorf("%w: object at byte %d is longer than what holds it", ErrBER, pos)
+	}
+	return h, nil
+}
+
+// cursor reads the children of a constructed object one after another.
+type cursor struct {
+	t        *tree
+	pos, end int
+	err      error
+}
+
+func (t *tree) children(index int) *cursor {
+	return &cursor{t: t, pos: index + 1, end: t.nodes[index].next}
+}
+
+// peek returns the tag of the next child, or 0.
+func (c *cursor) peek() byte {
+	if c.err != nil || c.pos >= c.end {
+		return 0
+	}
+	return c.t.nodes[c.pos].tag
+}
+
+// take returns the index of the next child, which must have the given tag.
+func (c *cursor) take(tag byte, what string) int {
+	if c.err == nil && c.peek() != tag {
+		c.err = fmt.Errorf("%w: %s missing or of another type", ErrStructure, what)
+	}
+	if c.err != nil {
+		return -1
+	}
+	index := c.pos
+	c.pos = c.t.nodes[index].next
+	return index
+}
+
+// content returns the content of the next child, which must have the given tag.
+func (c *cursor) content(tag byte, what string) []byte {
+	if i := c.take(tag, what); i >= 0 {
+		return c.t.nodes[i].content
+	}
+	return nil
+}
+
+// done fails if there are children left.
+func (c *cursor) done(what string) error {
+	if c.err == nil && c.pos < c.end {
+		c.err = fmt.Errorf("%w: too much in %s", ErrStructure, what)
+	}
+	return c.err
+}

@@ -1,0 +1,395 @@
+// Package cms reads CMS SignedData (RFC 5652), the structure inside an S/MIME
+// signature, and checks its signatures.
+//
+// It judges nothing but the cryptography and the form: whose the key is, and
+// whether to trust it, is for the caller. Input comes from anybody. [Parse]
+// first walks the whole encoding in bounded time and memory; everything after
+// that works on slices known to be sound.
+package cms
+
+import (
+	"bytes"
+	"crypto"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+)
+
+// Limits on what a SignedData holds.
+const (
+	MaxSize         = 1 << 20
+	MaxCertificates = 32
+	MaxSigners      = 4
+)
+
+// Reasons for which a SignedData is not read. [ErrBER] is the other one.
+var (
+	ErrTooLarge    = errors.New("too large")
+	ErrStructure   = errors.New("not a SignedData")
+	ErrContentType = errors.New("content is not of type data")
+	ErrNoSigner    = errors.New("no signer")
+	ErrAttributes  = errors.New("bad signed attributes")
+	ErrNoAttrs     = fmt.Errorf("%w: none", ErrAttributes)
+	ErrAlgorithm   = errors.New("algorithm not accepted")
+)
+
+// SignedData is a parsed signature. Nothing in it is verified.
+type SignedData struct {
+	// Content is the embedded content, nil if the signature is detached.
+	Content []byte
+	// Certificates are the DER certificates, in the order found. Other kinds of
+	// certificate are left out.
+	Certificates [][]byte
+	Signers      []*Signer
+}
+
+// Signer is one SignerInfo.
+type Signer struct {
+	// Digest is the algorithm of the digest of the content.
+	Digest crypto.Hash
+	// MessageDigest is what the signer says the digest is.
+	MessageDigest []byte
+	// SigningTime is the signer's claim of when it signed; zero if it made none.
+	SigningTime time.Time
+
+	issuer, serial []byte // DER of the name, content of the integer
+	keyID          []byte // the other way of naming a certificate
+	attrs          []byte // signed attributes as a DER SET OF
+	scheme         scheme
+	signature      []byte
+}
+
+var (
+	oidSignedData          = []byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02}
+	oidData                = []byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01}
+	oidContentType         = []byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x03}
+	oidMessageDigest       = []byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x04}
+	oidSigningTime         = []byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x05}
+	oidAlgorithmProtection = []byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x34}
+)
+
+// Parse reads a ContentInfo that holds a SignedData, and nothing after it.
+func Parse(b []byte) (*SignedData, error) { return ParseLarge(b, MaxSize) }
+
+// ParseLarge is Parse with another limit than [MaxSize], for signatures that
+// carry their content.
+func ParseLarge(b []byte, maxSize int) (*SignedData, error) {
+	if len(b) > maxSize {
+		return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, maxSize)
+	}
+	t, err := parseBER(b)
+	if err != nil {
+		return nil, err
+	}
+	if t.nodes[0].tag != tagSequence {
+		return nil, ErrStructure
+	}
+	info := t.children(0)
+	if oid := info.content(tagOID, "content type"); info.err == nil && !bytes.Equal(oid, oidSignedData) {
+		return nil, ErrStructure
+	}
+	explicit := info.take(tagContext0, "content")
+	if err := info.done("ContentInfo"); err != nil {
+		return nil, err
+	}
+	outer := t.children(explicit)
+	body := outer.take(tagSequence, "SignedData")
+	if err := outer.done("content"); err != nil {
+		return nil, err
+	}
+	return t.signedData(body)
+}
+
+func (t *tree) signedData(index int) (*SignedData, error) {
+	sd := &SignedData{}
+	c := t.children(index)
+	c.content(tagInteger, "version")
+	c.take(tagSet, "digestAlgorithms")
+	content := c.take(tagSequence, "encapContentInfo")
+	if c.err != nil {
+		return nil, c.err
+	}
+	if err := t.content(content, sd); err != nil {
+		return nil, err
+	}
+	if c.peek() == tagContext0 {
+		if err := t.certificates(c.take(tagContext0, "certificates"), sd); err != nil {
+			return nil, err
+		}
+	}
+	if c.peek() == tagContext1 {
+		c.take(tagContext1, "crls") // not signed: anyone could have put them there
+	}
+	signers := c.take(tagSet, "signerInfos")
+	if err := c.done("SignedData"); err != nil {
+		return nil, err
+	}
+	return sd, t.signers(signers, sd)
+}
+
+// content reads the EncapsulatedContentInfo.
+func (t *tree) content(index int, sd *SignedData) error {
+	c := t.children(index)
+	oid := c.content(tagOID, "eContentType")
+	if c.err == nil && !bytes.Equal(oid, oidData) {
+		return ErrContentType
+	}
+	if c.peek() == tagContext0 {
+		e := t.children(c.take(tagContext0, "eContent"))
+		octets, err := t.octets(e, "eContent")
+		if err != nil {
+			return err
+		}
+		if err := e.done("eContent"); err != nil {
+			return err
+		}
+		sd.Content = octets
+	}
+	return c.done("encapContentInfo")
+}
+
+// octets reads an OCTET STRING, which BER may cut into pieces. It is not nil
+// unless there is an error.
+func (t *tree) octets(c *cursor, what string) ([]byte, error) {
+	if c.peek() != tagOctetString|constructed {
+		content := c.content(tagOctetString, what)
+		if c.err == nil && content == nil {
+			content = []byte{}
+		}
+		return content, c.err
+	}
+	joined := []byte{}
+	for pieces := t.children(c.take(tagOctetString|constructed, what)); pieces.pos < pieces.end; {
+		joined = append(joined, pieces.content(tagOctetString, what)...)
+		if pieces.err != nil {
+			return nil, pieces.err
+		}
+	}
+	return joined, nil
+}
+
+func (t *tree) certificates(index int, sd *SignedData) error {
+	for c := t.children(index); c.pos < c.end; c.pos = t.nodes[c.pos].next {
+		n := t.nodes[c.pos]
+		if n.tag != tagSequence {
+			continue // an attribute certificate or another format
+		}
+		if !n.der {
+			return fmt.Errorf("%w: certificate that is not DER", ErrBER)
+		}
+		if len(sd.Certificates) == MaxCertificates {
+			return fmt.Errorf("%w: more than %d certificates", ErrTooLarge, MaxCertificates)
+		}
+		sd.Certificates = append(sd.Certificates, n.raw)
+	}
+	return nil
+}
+
+func (t *tree) signers(index int, sd *SignedData) error {
+	for c := t.children(index); c.pos < c.end; {
+		if len(sd.Signers) == MaxSigners {
+			return fmt.Errorf("%w: more than %d signers", ErrTooLarge, MaxSigners)
+		}
+		i := c.take(tagSequence, "SignerInfo")
+		if c.err != nil {
+			return c.err
+		}
+		s, err := t.signer(i)
+		if err != nil {
+			return err
+		}
+		sd.Signers = append(sd.Signers, s)
+	}
+	if len(sd.Signers) == 0 {
+		return ErrNoSigner
+	}
+	return nil
+}
+
+func (t *tree) signer(index int) (*Signer, error) {
+	s := &Signer{}
+	c := t.children(index)
+	c.content(tagInteger, "version")
+	if c.peek() == tagPrimitive0 {
+		s.keyID = c.content(tagPrimitive0, "subjectKeyIdentifier")
+	} else if err := t.issuerAndSerial(c.take(tagSequence, "sid"), s); c.err == nil && err != nil {
+		return nil, err
+	}
+	digestAlg := c.take(tagSequence, "digestAlgorithm")
+	if c.err != nil {
+		return nil, c.err
+	}
+	digestOID, _, err := t.algorithm(digestAlg)
+	if err != nil {
+		return nil, err
+	}
+	if s.Digest, err = hashByOID(digestOID); err != nil {
+		return nil, err
+	}
+	if c.peek() != tagContext0 {
+		// Without attributes, the attributes of another signature could be
+		// passed off as content.
+		return nil, ErrNoAttrs
+	}
+	attrs := t.nodes[c.take(tagContext0, "signedAttrs")]
+	sigAlg := c.take(tagSequence, "signatureAlgorithm")
+	if c.err != nil {
+		return nil, c.err
+	}
+	sigOID, sigParams, err := t.algorithm(sigAlg)
+	if err != nil {
+		return nil, err
+	}
+	if s.scheme, err = schemeByOID(sigOID, sigParams, s.Digest); err != nil {
+		return nil, err
+	}
+	if s.signature, err = t.octets(c, "signature"); err != nil {
+		return nil, err
+	}
+	if c.peek() == tagContext1 {
+		c.take(tagContext1, "unsignedAttrs")
+	}
+	if err := c.done("SignerInfo"); err != nil {
+		return nil, err
+	}
+	return s, s.readAttributes(attrs, digestOID, sigOID)
+}
+
+func (t *tree) issuerAndSerial(index int, s *Signer) error {
+	if index < 0 {
+		return nil
+	}
+	c := t.children(index)
+	name := c.take(tagSequence, "issuer")
+	s.serial = c.content(tagInteger, "serialNumber")
+	if err := c.done("issuerAndSerialNumber"); err != nil {
+		return err
+	}
+	s.issuer = t.nodes[name].raw
+	return nil
+}
+
+// algorithm reads an AlgorithmIdentifier: its OID, and the DER of its
+// parameters, nil if there are none or NULL.
+func (t *tree) algorithm(index int) (oid, params []byte, err error) {
+	c := t.children(index)
+	oid = c.content(tagOID, "algorithm")
+	if c.peek() != 0 {
+		n := t.nodes[c.pos]
+		if c.pos = n.next; n.tag != 0x05 {
+			params = n.raw
+		}
+		if !n.der {
+			return nil, nil, fmt.Errorf("%w: parameters that are not DER", ErrAlgorithm)
+		}
+	}
+	return oid, params, c.done("AlgorithmIdentifier")
+}
+
+// readAttributes checks the signed attributes: DER, none twice, contentType and
+// messageDigest once each with one value (RFC 5652, section 11).
+func (s *Signer) readAttributes(n node, digestOID, sigOID []byte) error {
+	if !n.der {
+		return fmt.Errorf("%w: not DER", ErrAttributes)
+	}
+	s.attrs = append([]byte{tagSet}, n.raw[1:]...)
+	var seen [][]byte
+	var hasContentType bool
+	for rest := cryptobyte.String(n.content); !rest.Empty(); {
+		var attr, oid, values, value cryptobyte.String
+		var tag asn1.Tag
+		if !rest.ReadASN1(&attr, asn1.SEQUENCE) || !attr.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) ||
+			!attr.ReadASN1(&values, asn1.SET) || !attr.Empty() || values.Empty() {
+			return fmt.Errorf("%w: not a list of attributes", ErrAttributes)
+		}
+		for _, o := range seen {
+			if bytes.Equal(o, oid) {
+				return fmt.Errorf("%w: one stands twice", ErrAttributes)
+			}
+		}
+		seen = append(seen, oid)
+		single := values
+		if !single.ReadAnyASN1Element(&value, &tag) {
+			return fmt.Errorf("%w: value that is not DER", ErrAttributes)
+		}
+		known := true
+		var err error
+		switch {
+		case bytes.Equal(oid, oidContentType):
+			hasContentType = true
+			err = checkContentType(value)
+		case bytes.Equal(oid, oidMessageDigest):
+			err = s.readMessageDigest(value)
+		case bytes.Equal(oid, oidSigningTime):
+			err = s.readSigningTime(value)
+		case bytes.Equal(oid, oidAlgorithmProtection):
+			err = checkAlgorithmProtection(value, digestOID, sigOID)
+		default:
+			known = false
+		}
+		if err != nil {
+			return err
+		}
+		if known && !single.Empty() {
+			return fmt.Errorf("%w: one has two values", ErrAttributes)
+		}
+	}
+	switch {
+	case len(seen) == 0:
+		return ErrNoAttrs
+	case !hasContentType:
+		return fmt.Errorf("%w: no contentType", ErrAttributes)
+	case s.MessageDigest == nil:
+		return fmt.Errorf("%w: no messageDigest", ErrAttributes)
+	}
+	return nil
+}
+
+func checkContentType(value cryptobyte.String) error {
+	var oid cryptobyte.String
+	if !value.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) || !bytes.Equal(oid, oidData) {
+		return fmt.Errorf("%w: contentType is not data", ErrAttributes)
+	}
+	return nil
+}
+
+func (s *Signer) readMessageDigest(value cryptobyte.String) error {
+	var digest cryptobyte.String
+	if !value.ReadASN1(&digest, asn1.OCTET_STRING) || len(digest) != s.Digest.Size() {
+		return fmt.Errorf("%w: messageDigest is not a digest", ErrAttributes)
+	}
+	s.MessageDigest = digest
+	return nil
+}
+
+func (s *Signer) readSigningTime(value cryptobyte.String) error {
+	ok := false
+	switch {
+	case value.PeekASN1Tag(asn1.UTCTime):
+		ok = value.ReadASN1UTCTime(&s.SigningTime)
+	case value.PeekASN1Tag(asn1.GeneralizedTime):
+		ok = value.ReadASN1GeneralizedTime(&s.SigningTime)
+	}
+	if !ok {
+		return fmt.Errorf("%w: signingTime is not a time", ErrAttributes)
+	}
+	return nil
+}
+
+// checkAlgorithmProtection compares the algorithms that the signer bound into
+// the signature with those that the message names (RFC 6211).
+func checkAlgorithmProtection(value cryptobyte.String, digestOID, sigOID []byte) error {
+	var protection, digest, signature, oid cryptobyte.String
+	ok := value.ReadASN1(&protection, asn1.SEQUENCE) &&
+		protection.ReadASN1(&digest, asn1.SEQUENCE) &&
+		digest.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) && bytes.Equal(oid, digestOID) &&
+		protection.ReadASN1(&signature, asn1.Tag(1).ContextSpecific().Constructed()) &&
+		signature.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) && bytes.Equal(oid, sigOID)
+	if !ok {
+		return fmt.Errorf("%w: algorithms differ from those protected", ErrAttributes)
+	}
+	return nil
+}

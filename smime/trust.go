@@ -1,0 +1,226 @@
+package smime
+
+import (
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ceralacca/go-pec/internal/cms"
+)
+
+// Anchor is an issuer whose certificates are trusted: facts about a certificate
+// authority, not a certificate. An authority outlives its certificates, which
+// are re-issued around one key, and a certificate that somebody else wrapped
+// around that key must change nothing.
+type Anchor struct {
+	// Name is for people and reports.
+	Name string
+	// Subject is the DER of the authority's distinguished name, as it stands in
+	// the certificates that it issues.
+	Subject []byte
+	// PublicKey is an *rsa.PublicKey or *ecdsa.PublicKey.
+	PublicKey any
+	// NotBefore and NotAfter bound the times for which the anchor counts.
+	NotBefore, NotAfter time.Time
+	// Constraints bound what it may vouch for. Nil is no bound.
+	Constraints *Constraints
+}
+
+// AnchorFromCertificate takes the facts from the certificate of an issuing
+// authority that the caller trusts. Who signed that certificate is not looked at.
+func AnchorFromCertificate(cert *x509.Certificate) (Anchor, error) {
+	fail := func(format string, args ...any) (Anchor, error) {
+		return Anchor{}, fmt.Errorf("smime: certificate of an authority: "+format, args...)
+	}
+	if !cert.BasicConstraintsValid || !cert.IsCA {
+		return fail("it is not one")
+	}
+	if cert.KeyUsage != 0 && cert.KeyUsage&x509.KeyUsageCertSign == 0 {
+		return fail("its key may not sign certificates")
+	}
+	if !mayProtectMail(cert) {
+		return fail("it may not vouch for mail")
+	}
+	constraints, err := constraintsOf(cert)
+	if err != nil {
+		return fail("%w", err)
+	}
+	if len(cert.UnhandledCriticalExtensions) > 0 {
+		return fail("critical extension %v is not understood", cert.UnhandledCriticalExtensions[0])
+	}
+	return Anchor{
+		Name:        cert.Subject.CommonName,
+		Subject:     cert.RawSubject,
+		PublicKey:   cert.PublicKey,
+		NotBefore:   cert.NotBefore,
+		NotAfter:    cert.NotAfter,
+		Constraints: constraints,
+	}, nil
+}
+
+// Trust is a set of anchors and what they revoked. It never changes, may be used
+// by many goroutines, and remembers the certificates that it found good, since
+// senders sign everything with a handful. A nil *Trust trusts nobody.
+type Trust struct {
+	anchors []Anchor
+	revoked []revocations // of the anchor with the same index
+
+	mu    sync.Mutex
+	known map[[sha256.Size]byte]*issued // :: SHA-256 of a certificate → what is known of it
+}
+
+// maxKnown bounds the memory of a Trust. Only certificates that an anchor issued
+// enter it.
+const maxKnown = 1024
+
+// NewTrust returns the trust in anchors. CRLs of these anchors are checked and
+// used; CRLs of others are ignored.
+func NewTrust(anchors []Anchor, crls ...*x509.RevocationList) (*Trust, error) {
+	t := &Trust{
+		anchors: slices.Clone(anchors),
+		revoked: make([]revocations, len(anchors)),
+		known:   make(map[[sha256.Size]byte]*issued),
+	}
+	for _, a := range t.anchors {
+		if err := checkAnchorKey(a.PublicKey); err != nil {
+			return nil, fmt.Errorf("smime: anchor %q: %w", a.Name, err)
+		}
+	}
+	for _, crl := range crls {
+		if err := t.addCRL(crl); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+func checkAnchorKey(key any) error {
+	switch key := key.(type) {
+	case *rsa.PublicKey:
+		if key.N.BitLen() < minRSABits {
+			return fmt.Errorf("RSA key of %d bits", key.N.BitLen())
+		}
+	case *ecdsa.PublicKey:
+	default:
+		return errors.New("key of a type not accepted")
+	}
+	return nil
+}
+
+// Anchors returns the anchors of t, in order.
+func (t *Trust) Anchors() []Anchor {
+	if t == nil {
+		return nil
+	}
+	return slices.Clone(t.anchors)
+}
+
+// issued is a certificate that an anchor issued. Only times are left to check.
+type issued struct {
+	cert   *x509.Certificate
+	anchor int  // index; noAnchor if none issued it
+	legacy bool // signed with SHA-1, or with a short key
+}
+
+const noAnchor = -1
+
+const (
+	minRSABits       = 2048
+	minLegacyRSABits = 1024
+)
+
+// issuedBy finds the signer's certificate among those of a signature, and the
+// anchor that issued it.
+func (t *Trust) issuedBy(certs [][]byte, s *cms.Signer) (*issued, error) {
+	var found *issued
+	for _, der := range certs {
+		if !s.NamesDER(der) {
+			continue
+		}
+		candidate, err := t.lookUp(der)
+		if err != nil {
+			return nil, refusef(ReasonNoCertificate, partCertificate, "reading the certificate: %w", err)
+		}
+		if !s.Names(candidate.cert) {
+			continue
+		}
+		if found != nil && !found.cert.Equal(candidate.cert) {
+			return nil, refusef(ReasonNoCertificate, partCertificate, "two certificates fit the signer")
+		}
+		found = candidate
+	}
+	if found == nil {
+		return nil, refusef(ReasonNoCertificate, partCertificate, "the signer's certificate is not in the signature")
+	}
+	if found.anchor == noAnchor {
+		t.findAnchor(found)
+	}
+	return found, nil
+}
+
+// lookUp returns what is known of a certificate, or the certificate without an
+// anchor: looking for that costs an operation with its key.
+func (t *Trust) lookUp(der []byte) (*issued, error) {
+	key := sha256.Sum256(der)
+	t.mu.Lock()
+	known := t.known[key]
+	t.mu.Unlock()
+	if known != nil {
+		return known, nil
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	return &issued{cert: cert, anchor: noAnchor}, nil
+}
+
+// findAnchor finds out which anchor issued a certificate, and remembers it.
+func (t *Trust) findAnchor(i *issued) {
+	for n, a := range t.anchors {
+		legacy, ok := a.issuedCertificate(i.cert)
+		if !ok {
+			continue
+		}
+		i.anchor, i.legacy = n, legacy || isShortKey(i.cert.PublicKey)
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if len(t.known) >= maxKnown {
+			clear(t.known)
+		}
+		t.known[sha256.Sum256(i.cert.Raw)] = i
+		return
+	}
+}
+
+// issuedCertificate reports whether the anchor's key signed cert, and whether
+// with SHA-1.
+func (a Anchor) issuedCertificate(cert *x509.Certificate) (legacy, ok bool) {
+	if string(a.Subject) != string(cert.RawIssuer) {
+		return false, false
+	}
+	// crypto/x509 no longer verifies SHA-1 at all.
+	if cert.SignatureAlgorithm == x509.SHA1WithRSA {
+		return true, verifySHA1WithRSA(a.PublicKey, cert.RawTBSCertificate, cert.Signature)
+	}
+	issuer := &x509.Certificate{PublicKey: a.PublicKey, PublicKeyAlgorithm: keyAlgorithm(a.PublicKey)}
+	return false, issuer.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) == nil
+}
+
+func keyAlgorithm(key any) x509.PublicKeyAlgorithm {
+	if _, ok := key.(*rsa.PublicKey); ok {
+		return x509.RSA
+	}
+	return x509.ECDSA
+}
+
+func isShortKey(key any) bool {
+	k, ok := key.(*rsa.PublicKey)
+	return ok && k.N.BitLen() < minRSABits
+}
