@@ -16,16 +16,18 @@ type contentHash struct {
 }
 
 // newContentHash prepares the digest that a micalg parameter announces, and all
-// that are accepted if it announces none of them.
+// that are accepted if it announces none of them. SHA-256 is always among them.
 func newContentHash(micalg string) *contentHash {
-	hashes := make(map[crypto.Hash]hash.Hash, 1)
+	hashes := map[crypto.Hash]hash.Hash{crypto.SHA256: crypto.SHA256.New()}
+	announced := false
 	for name := range strings.SplitSeq(strings.ToLower(micalg), ",") {
 		if h, ok := micalgs[strings.Trim(name, " \t")]; ok {
+			announced = true
 			hashes[h] = h.New()
 		}
 	}
-	if len(hashes) == 0 {
-		for _, h := range []crypto.Hash{crypto.SHA1, crypto.SHA256, crypto.SHA384, crypto.SHA512} {
+	if !announced {
+		for _, h := range micalgs {
 			hashes[h] = h.New()
 		}
 	}
