@@ -35,7 +35,10 @@ type Signature struct {
 	signingTime time.Time
 	time        time.Time
 	revocation  Revocation
-	legacy      bool
+
+	trust  *Trust
+	issued *issued
+	opts   VerifyOptions
 }
 
 // Certificate returns the certificate of the signer.
@@ -58,7 +61,14 @@ func (s *Signature) Time() time.Time { return s.time }
 func (s *Signature) Revocation() Revocation { return s.revocation }
 
 // Legacy reports whether the certificate was admitted only by LegacyBefore.
-func (s *Signature) Legacy() bool { return s.legacy }
+func (s *Signature) Legacy() bool { return s.issued.legacy }
+
+// CheckAt checks that the certificate was good at another time too: valid, and
+// not revoked. Errors are [*Error] values.
+func (s *Signature) CheckAt(t time.Time) error {
+	_, err := s.trust.checkTime(s.issued, t, s.opts.LegacyBefore)
+	return err
+}
 
 // Verify parses and verifies in one: it reads a message from r, writes the
 // signed entity to content, which may be nil, and verifies it. What was written
@@ -129,10 +139,7 @@ func verifySigner(data *cms.SignedData, s *cms.Signer, digest []byte, opts Verif
 	if s.Digest == crypto.SHA1 && !opts.RefuseSHA1From.IsZero() && !opts.Time.Before(opts.RefuseSHA1From) {
 		return nil, refusef(ReasonWeakDigest, partSignature, "SHA-1 at %s", instant(opts.Time))
 	}
-	if err := t.checkCertificate(i, opts.Time, opts.LegacyBefore); err != nil {
-		return nil, err
-	}
-	revocation, err := t.revoked[i.anchor].check(i.cert, opts.Time)
+	revocation, err := t.checkTime(i, opts.Time, opts.LegacyBefore)
 	if err != nil {
 		return nil, err
 	}
@@ -143,8 +150,18 @@ func verifySigner(data *cms.SignedData, s *cms.Signer, digest []byte, opts Verif
 		signingTime: s.SigningTime,
 		time:        opts.Time,
 		revocation:  revocation,
-		legacy:      i.legacy,
+		trust:       t,
+		issued:      i,
+		opts:        opts,
 	}, nil
+}
+
+// checkTime judges a certificate as of a time.
+func (t *Trust) checkTime(i *issued, at, legacyBefore time.Time) (Revocation, error) {
+	if err := t.checkCertificate(i, at, legacyBefore); err != nil {
+		return "", err
+	}
+	return t.revoked[i.anchor].check(i.cert, at)
 }
 
 // maxOpaque bounds the input of [VerifyOpaque].
