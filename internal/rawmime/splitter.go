@@ -13,6 +13,7 @@ var (
 	ErrNoFirstPart    = errors.New("no delimiter line")
 	ErrNoCloseDelim   = errors.New("close delimiter missing")
 	ErrHeadUnfinished = errors.New("part without an empty line after its head")
+	ErrPadding        = errors.New("delimiter line with too many blanks")
 )
 
 // maxBoundary is the longest boundary: RFC 2046, section 5.1.1, allows 70
@@ -25,7 +26,8 @@ type PartSink interface {
 	// BeginPart announces the n-th part, from 0.
 	BeginPart(n int) error
 	// Head gives the head of the part, with the empty line that ends it. offset
-	// is the place of the head's first byte in what the Splitter was fed.
+	// is the place of the head's first byte in what the Splitter was fed. raw must
+	// not be kept.
 	Head(raw []byte, offset int64) error
 	// Body gives bytes of the body, in order, as received and without the line
 	// end that belongs to the delimiter. bareLF says that a line end among them
@@ -36,26 +38,31 @@ type PartSink interface {
 }
 
 // Splitter cuts a multipart body at its delimiter lines, in one pass and in
-// constant memory. Feed it with Write, then call Close.
+// constant memory. Feed it with Write, then call Close; after an error it is of
+// no more use.
 //
 // A delimiter is a whole line: the boundary after "--", then at most blanks
-// (RFC 2046, section 5.1.1). What stands before the first delimiter and after
-// the close delimiter belongs to no part and is dropped.
+// (RFC 2046, section 5.1.1). The line end before it belongs to it. What stands
+// before the first delimiter and after the close delimiter belongs to no part
+// and is dropped.
 type Splitter struct {
 	delim    []byte // "--" and the boundary
 	sink     PartSink
 	maxParts int
 	headMax  int
 
-	offset int64 // bytes consumed so far
-	carry  []byte
-	atBOL  bool
-	parts  int
 	state  splitState
-	head   HeadCollector
-	start  int64 // offset of the head of the part
-	size   int64 // body bytes given, without the pending line end
-	eol    []byte
+	parts  int           // begun so far
+	offset int64         // bytes taken so far
+	start  int64         // offset of the head of the part
+	size   int64         // body bytes given to the sink
+	head   HeadCollector // of the part
+
+	// What was taken but not passed on, for it may belong to a delimiter: a line
+	// end (or a CR that may be half of one), and the begin of the line after it.
+	eol  []byte
+	line []byte
+	bol  bool // the next byte begins a line
 }
 
 type splitState int
@@ -65,11 +72,6 @@ const (
 	inHead
 	inBody
 	inEpilogue
-)
-
-var (
-	eolCRLF = []byte("\r\n")
-	eolLF   = []byte("\n")
 )
 
 // NewSplitter returns a Splitter for a body with the given boundary. It gives at
@@ -88,7 +90,7 @@ func NewSplitter(boundary string, sink PartSink, maxParts, headBytes int) (*Spli
 		sink:     sink,
 		maxParts: maxParts,
 		headMax:  headBytes,
-		atBOL:    true,
+		bol:      true,
 	}, nil
 }
 
@@ -98,66 +100,115 @@ func (s *Splitter) Done() bool { return s.state == inEpilogue }
 
 // Write takes the next bytes of the body.
 func (s *Splitter) Write(p []byte) (int, error) {
-	n := len(p)
-	if len(s.carry) > 0 {
-		rest, err := s.resume(p)
+	rest := p
+	for len(rest) > 0 && s.state != inEpilogue {
+		n, err := s.take(rest)
 		if err != nil {
-			return 0, err
+			return len(p) - len(rest), err
 		}
-		p = rest
+		rest = rest[n:]
 	}
-	for len(p) > 0 && s.state != inEpilogue {
-		rest, err := s.step(p, false)
-		if err != nil {
-			return 0, err
-		}
-		if len(rest) == len(p) {
-			s.carry = append(s.carry[:0], p...)
-			return n, nil
-		}
-		p = rest
-	}
-	return n, nil
+	return len(p), nil
 }
 
-// resume goes on with a line whose begin was carried over from the last Write.
-// It takes as much of p as that line needs and returns the rest.
-func (s *Splitter) resume(p []byte) ([]byte, error) {
-	for len(p) > 0 && len(s.carry) > 0 && s.state != inEpilogue {
-		take := bytes.IndexByte(p, '\n') + 1
-		if take == 0 {
-			take = len(p)
-		}
-		take = min(take, maxDelimLine)
-		s.carry = append(s.carry, p[:take]...)
-		p = p[take:]
-		pending := s.carry
-		for len(pending) > 0 && s.state != inEpilogue {
-			rest, err := s.step(pending, false)
-			if err != nil {
-				return nil, err
-			}
-			if len(rest) == len(pending) {
-				break
-			}
-			pending = rest
-		}
-		s.carry = s.carry[:copy(s.carry, pending)]
+// take takes some bytes from the front of p, at least one, and returns how many.
+func (s *Splitter) take(p []byte) (int, error) {
+	switch {
+	case len(s.line) > 0, s.bol && p[0] == '-':
+		return s.takeLine(p)
+	case string(s.eol) == "\r" && p[0] == '\n':
+		s.eol = append(s.eol, '\n')
+		s.bol = true
+		s.offset++
+		return 1, nil
 	}
-	return p, nil
+	n, bareLF := textRun(p)
+	s.offset += int64(n)
+	return n, s.text(p[:n], bareLF)
+}
+
+// textRun returns the length of the text at the front of p: up to the end of the
+// first line that a dash follows. bareLF is whether a line end inside it is a
+// lone LF.
+func textRun(p []byte) (n int, bareLF bool) {
+	for {
+		i := bytes.IndexByte(p[n:], '\n')
+		if i < 0 {
+			return len(p), bareLF
+		}
+		lone := i == 0 || p[n+i-1] != '\r'
+		n += i + 1
+		if n == len(p) || p[n] == '-' {
+			return n, bareLF
+		}
+		bareLF = bareLF || lone
+	}
+}
+
+// maxDelimLine is the longest line that is read as a delimiter.
+const maxDelimLine = 1000
+
+// takeLine takes bytes of a line that may be a delimiter, which shows when the
+// line is complete, or too long.
+func (s *Splitter) takeLine(p []byte) (int, error) {
+	p = p[:min(len(p), maxDelimLine-len(s.line))]
+	n := bytes.IndexByte(p, '\n') + 1
+	complete := n > 0
+	if !complete {
+		n = len(p)
+	}
+	s.line = append(s.line, p[:n]...)
+	s.offset += int64(n)
+	if !complete && len(s.line) < maxDelimLine {
+		return n, nil
+	}
+	line := s.line
+	s.line = s.line[:0]
+	text, _ := cutEOL(line)
+	closing, ok := s.isDelim(text)
+	switch {
+	case ok && complete:
+		return n, s.delimiter(closing)
+	case ok:
+		return n, ErrPadding
+	}
+	return n, s.text(line, false)
+}
+
+// isDelim reports whether a line is a delimiter, and whether the closing one.
+func (s *Splitter) isDelim(text []byte) (closing, ok bool) {
+	rest, ok := bytes.CutPrefix(text, s.delim)
+	if !ok {
+		return false, false
+	}
+	if after, isClose := bytes.CutPrefix(rest, []byte("--")); isClose && isBlank(after) {
+		return true, true
+	}
+	return false, isBlank(rest)
+}
+
+func isBlank(b []byte) bool { return len(bytes.Trim(b, " \t")) == 0 }
+
+// cutEOL cuts off a line end, or a CR that may be half of one.
+func cutEOL(line []byte) (text, eol []byte) {
+	n := len(line)
+	if n > 0 && line[n-1] == '\n' {
+		n--
+	}
+	if n > 0 && line[n-1] == '\r' {
+		n--
+	}
+	return line[:n], line[n:]
 }
 
 // Close says that there is no more. It fails if the close delimiter is missing:
 // a message cut short must not pass for a whole one.
 func (s *Splitter) Close() error {
-	for pending := s.carry; len(pending) > 0 && s.state != inEpilogue; {
-		rest, err := s.step(pending, true)
-		if err != nil {
+	if closing, ok := s.isDelim(s.line); ok && s.state != inEpilogue {
+		if err := s.delimiter(closing); err != nil {
 			return err
 		}
-		pending = rest
 	}
-	s.carry = nil
 	switch s.state {
 	case inPreamble:
 		return ErrNoFirstPart
@@ -167,106 +218,13 @@ func (s *Splitter) Close() error {
 	return nil
 }
 
-// maxDelimLine is the longest line looked at as a delimiter; a longer one, with
-// a thousand blanks at its end, is text.
-const maxDelimLine = 1000
-
-// step takes one line that may be a delimiter, or a run of bytes that holds
-// none, from the front of p, and returns the rest. It takes nothing if it needs
-// to see more than p, which it never does if last is set.
-func (s *Splitter) step(p []byte, last bool) ([]byte, error) {
-	if s.atBOL {
-		switch {
-		case len(p) == 1 && p[0] == '-' && !last:
-			return p, nil
-		case len(p) > 1 && p[0] == '-' && p[1] == '-':
-			return s.dashLine(p, last)
-		}
-	}
-	run, bareLF, atBOL := s.run(p, last)
-	if len(run) == 0 {
-		return p, nil
-	}
-	s.atBOL = atBOL
-	s.offset += int64(len(run))
-	if err := s.content(run, bareLF, atBOL); err != nil {
-		return nil, err
-	}
-	return p[len(run):], nil
-}
-
-// run returns the bytes of p up to the next line that begins with "--".
-func (s *Splitter) run(p []byte, last bool) (run []byte, bareLF, atBOL bool) {
-	i := 0
-	for {
-		n := bytes.IndexByte(p[i:], '\n')
-		if n < 0 {
-			// A CR at the end may be half of a line end.
-			if p[len(p)-1] == '\r' && !last {
-				return p[:len(p)-1], bareLF, s.atBOL && len(p) == 1
-			}
-			return p, bareLF, false
-		}
-		i += n
-		if i == 0 || p[i-1] != '\r' {
-			bareLF = true
-		}
-		i++
-		if i == len(p) || p[i] == '-' && (i+1 == len(p) || p[i+1] == '-') {
-			return p[:i], bareLF, true
-		}
-	}
-}
-
-// dashLine takes a whole line that begins with "--".
-func (s *Splitter) dashLine(p []byte, last bool) ([]byte, error) {
-	line := p
-	if n := bytes.IndexByte(p, '\n'); n >= 0 {
-		line = p[:n+1]
-	} else if len(p) < maxDelimLine && !last {
-		return p, nil
-	}
-	if len(line) == len(p) && line[len(line)-1] == '\r' && !last {
-		return p, nil // half of a line end
-	}
-	s.offset += int64(len(line))
-	text, eol := cutEOL(line)
-	s.atBOL = len(eol) > 0
-	if closing, ok := s.isDelim(text); ok && len(line) <= maxDelimLine {
-		return p[len(line):], s.delimiter(closing)
-	}
-	return p[len(line):], s.content(line, len(eol) == 1, s.atBOL)
-}
-
-// isDelim reports whether a line is a delimiter, and whether the closing one.
-func (s *Splitter) isDelim(text []byte) (closing, ok bool) {
-	rest, ok := bytes.CutPrefix(text, s.delim)
-	if !ok {
-		return false, false
-	}
-	if after, isClose := bytes.CutPrefix(rest, []byte("--")); isClose && len(bytes.Trim(after, " \t")) == 0 {
-		return true, true
-	}
-	return false, len(bytes.Trim(rest, " \t")) == 0
-}
-
-func cutEOL(line []byte) (text, eol []byte) {
-	switch {
-	case bytes.HasSuffix(line, eolCRLF):
-		return line[:len(line)-2], eolCRLF
-	case bytes.HasSuffix(line, eolLF):
-		return line[:len(line)-1], eolLF
-	}
-	return line, nil
-}
-
 // delimiter ends the part that was open and begins the next.
 func (s *Splitter) delimiter(closing bool) error {
+	s.eol, s.bol = s.eol[:0], true
 	switch s.state {
 	case inHead:
 		return fmt.Errorf("part %d: %w", s.parts, ErrHeadUnfinished)
 	case inBody:
-		s.eol = nil
 		if err := s.sink.EndPart(s.size); err != nil {
 			return err
 		}
@@ -287,12 +245,22 @@ func (s *Splitter) delimiter(closing bool) error {
 	return s.sink.BeginPart(s.parts - 1)
 }
 
-// content takes bytes that hold no delimiter.
-func (s *Splitter) content(p []byte, bareLF, atBOL bool) error {
-	if s.state == inPreamble {
-		return nil
+// text takes bytes that hold no delimiter. It passes on the line end that was
+// kept back, and keeps back the one at the end of p: if a delimiter follows, it
+// belongs to the delimiter.
+func (s *Splitter) text(p []byte, bareLF bool) error {
+	if err := s.content(s.eol, string(s.eol) == "\n"); err != nil {
+		return err
 	}
-	if s.state == inHead {
+	p, eol := cutEOL(p)
+	s.eol = append(s.eol[:0], eol...)
+	s.bol = bytes.HasSuffix(eol, []byte("\n"))
+	return s.content(p, bareLF)
+}
+
+// content passes bytes on to where they belong.
+func (s *Splitter) content(p []byte, bareLF bool) error {
+	if s.state == inHead && len(p) > 0 {
 		rest, done, err := s.head.Feed(p)
 		if err != nil {
 			return fmt.Errorf("part %d: %w", s.parts, err)
@@ -306,27 +274,7 @@ func (s *Splitter) content(p []byte, bareLF, atBOL bool) error {
 		s.state = inBody
 		p = rest
 	}
-	return s.body(p, bareLF, atBOL)
-}
-
-// body gives bytes to the sink, but keeps back the last line end: if a delimiter
-// follows, it belongs to the delimiter.
-func (s *Splitter) body(p []byte, bareLF, atBOL bool) error {
-	if len(p) == 0 {
-		return nil
-	}
-	if len(s.eol) > 0 {
-		eol := s.eol
-		s.eol = nil
-		s.size += int64(len(eol))
-		if err := s.sink.Body(eol, len(eol) == 1); err != nil {
-			return err
-		}
-	}
-	if atBOL {
-		p, s.eol = cutEOL(p)
-	}
-	if len(p) == 0 {
+	if s.state != inBody || len(p) == 0 {
 		return nil
 	}
 	s.size += int64(len(p))
