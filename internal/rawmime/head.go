@@ -16,19 +16,21 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/ceralacca/go-pec/internal/limit"
 )
 
-// Limits of one head; the zero value means the defaults.
+// HeadLimits bound one head; the zero value means the defaults.
 type HeadLimits struct {
 	Bytes int // default 256 KiB
-	Lines int // default 2,000
+	Lines int // without the empty one; default 2,000
 }
 
 func (l HeadLimits) bytes() int { return orDefault(l.Bytes, 256<<10) }
 func (l HeadLimits) lines() int { return orDefault(l.Lines, 2000) }
 
 func orDefault(n, def int) int {
-	if n == 0 {
+	if n <= 0 {
 		return def
 	}
 	return n
@@ -114,45 +116,54 @@ func (e *HeadError) Error() string {
 
 func (e *HeadError) Unwrap() error { return e.Err }
 
+// tooLong says that a head passes a limit: ErrHeadTooLong and a [limit.Error].
+func tooLong(most int, what string) error {
+	return fmt.Errorf("%w: %w", ErrHeadTooLong, limit.Passed(most, what))
+}
+
 // ParseHead reads a head: every line up to the empty line, which may be
-// included. Lines end all in CRLF or all in LF.
+// included. Lines end all in CRLF or all in LF. Errors are [*HeadError] values.
 func ParseHead(b []byte, limits HeadLimits) (*Head, error) {
 	if len(b) > limits.bytes() {
-		return nil, &HeadError{Err: fmt.Errorf("%w: more than %d bytes", ErrHeadTooLong, limits.bytes())}
+		return nil, &HeadError{Err: tooLong(limits.bytes(), "bytes of a head")}
 	}
-	h := &Head{Fields: make([]Field, 0, 16)}
-	var crlf, lf int
+	var p headParser
 	for line := 1; len(b) > 0; line++ {
-		if line > limits.lines() {
-			return nil, &HeadError{Line: line, Err: fmt.Errorf("%w: more than %d lines", ErrHeadTooLong, limits.lines())}
-		}
 		text := b
+		var eol []byte
 		if i := bytes.IndexByte(b, '\n'); i >= 0 {
-			text, b = b[:i], b[i+1:]
-			if n := len(text); n > 0 && text[n-1] == '\r' {
-				text = text[:n-1]
-				crlf++
-			} else {
-				lf++
-			}
-			if crlf > 0 && lf > 0 {
-				return nil, &HeadError{Line: line, Err: ErrHeadLineEnds}
-			}
+			text, eol = cutEOL(b[:i+1])
+			b = b[i+1:]
 		} else {
 			b = nil
 		}
+		if eol != nil && p.eol != nil && len(eol) != len(p.eol) {
+			return nil, &HeadError{Line: line, Err: ErrHeadLineEnds}
+		}
+		p.eol = eol
 		if len(text) == 0 {
 			break
 		}
-		if err := h.addLine(text, line); err != nil {
+		if line > limits.lines() {
+			return nil, &HeadError{Line: line, Err: tooLong(limits.lines(), "lines of a head")}
+		}
+		if err := p.line(text, line); err != nil {
 			return nil, &HeadError{Line: line, Err: err}
 		}
 	}
-	return h, nil
+	p.endField()
+	return &Head{p.fields}, nil
 }
 
-// addLine adds one line, without its line end: a field, or more of the last one.
-func (h *Head) addLine(text []byte, line int) error {
+// headParser takes a head line by line.
+type headParser struct {
+	fields []Field
+	value  []byte // of the last field, unfolded as far as it goes
+	eol    []byte // of the last line
+}
+
+// line takes one line, without its line end: a field, or more of the last one.
+func (p *headParser) line(text []byte, number int) error {
 	if bytes.IndexByte(text, '\r') >= 0 {
 		return ErrHeadLineEnds
 	}
@@ -160,41 +171,45 @@ func (h *Head) addLine(text []byte, line int) error {
 		return ErrHeadNUL
 	}
 	if text[0] == ' ' || text[0] == '\t' {
-		more := bytes.Trim(text, " \t")
-		if len(more) == 0 {
-			// Some readers end the head here, others read on.
-			return ErrBlankLine
-		}
-		if len(h.Fields) == 0 {
-			return fmt.Errorf("%w: white space before the first field", ErrHeadSyntax)
-		}
-		last := &h.Fields[len(h.Fields)-1]
-		last.Value = joinFolded(last.Value, more)
-		return nil
+		return p.continued(text)
 	}
 	colon := bytes.IndexByte(text, ':')
 	if colon <= 0 {
-		return fmt.Errorf("%w: no colon", ErrHeadSyntax)
+		return fmt.Errorf("%w: no name and colon", ErrHeadSyntax)
 	}
 	for _, c := range text[:colon] {
 		if c <= ' ' || c >= 0x7f {
 			return fmt.Errorf("%w: byte %#02x in a field name", ErrHeadSyntax, c)
 		}
 	}
-	h.Fields = append(h.Fields, Field{
-		Name:  string(text[:colon]),
-		Value: string(bytes.Trim(text[colon+1:], " \t")),
-		Line:  line,
-	})
+	p.endField()
+	p.fields = append(p.fields, Field{Name: string(text[:colon]), Line: number})
+	p.value = append(p.value, bytes.Trim(text[colon+1:], " \t")...)
 	return nil
 }
 
-// joinFolded puts one blank where the line was folded.
-func joinFolded(value string, more []byte) string {
-	if value == "" {
-		return string(more)
+// continued takes a line that begins with white space.
+func (p *headParser) continued(text []byte) error {
+	if len(bytes.Trim(text, " \t\v\f")) == 0 {
+		// Some readers end the head here, others read on.
+		return ErrBlankLine
 	}
-	return value + " " + string(more)
+	if len(p.fields) == 0 {
+		return fmt.Errorf("%w: white space before the first field", ErrHeadSyntax)
+	}
+	if len(p.value) > 0 {
+		p.value = append(p.value, ' ')
+	}
+	p.value = append(p.value, bytes.Trim(text, " \t")...)
+	return nil
+}
+
+// endField sets the value of the last field, now that it is complete.
+func (p *headParser) endField() {
+	if n := len(p.fields); n > 0 {
+		p.fields[n-1].Value = string(p.value)
+	}
+	p.value = p.value[:0]
 }
 
 // HeadCollector gathers a head from a stream.
@@ -219,7 +234,7 @@ func (c *HeadCollector) Feed(p []byte) (rest []byte, done bool, err error) {
 		return rest, true, nil
 	}
 	if taken < len(p) {
-		return nil, false, &HeadError{Err: fmt.Errorf("%w: more than %d bytes", ErrHeadTooLong, c.Limit)}
+		return nil, false, &HeadError{Err: tooLong(c.Limit, "bytes of a head")}
 	}
 	return nil, false, nil
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/ceralacca/go-pec/internal/limit"
 )
 
 // maxParams is the most parameters that one field may have.
@@ -59,7 +61,7 @@ func ParseMediaType(value string) (*MediaType, error) {
 			break
 		}
 		if len(raw) == maxParams {
-			return nil, fmt.Errorf("%w: more than %d parameters", ErrMediaType, maxParams)
+			return nil, fmt.Errorf("%w: %w", ErrMediaType, limit.Passed(maxParams, "parameters of a field"))
 		}
 		p, err := s.param()
 		if err != nil {
@@ -67,7 +69,10 @@ func ParseMediaType(value string) (*MediaType, error) {
 		}
 		raw = append(raw, p)
 	}
-	return m, m.setParams(raw)
+	if err := m.setParams(raw); err != nil {
+		return nil, err
+	}
+	return m, nil
 }
 
 // setParams puts the pieces of RFC 2231 together.
@@ -84,6 +89,8 @@ func (m *MediaType) setParams(raw []param) error {
 		value := p.value
 		var err error
 		switch {
+		case base == "":
+			err = fmt.Errorf("%w: parameter without name", ErrMediaType)
 		case !extended:
 		case ext == "": // name*=charset'language'text
 			value, err = decodeExtended(p.value)
@@ -165,35 +172,40 @@ func joinContinued(base string, raw []param) (string, error) {
 	return joined.String(), nil
 }
 
-// decodeExtended reads charset'language'text. The charset is not converted:
-// the names that matter here are ASCII in every charset that mail uses.
+// decodeExtended reads charset'language'text. The charset is not converted: the
+// names that matter here are ASCII, which looks the same in every charset that is
+// let through.
 func decodeExtended(s string) (string, error) {
-	_, afterCharset, ok := strings.Cut(s, "'")
+	charset, rest, _ := strings.Cut(s, "'")
+	_, text, ok := strings.Cut(rest, "'")
 	if !ok {
-		return "", fmt.Errorf("%w: extended parameter without charset", ErrMediaType)
+		return "", fmt.Errorf("%w: extended parameter without charset and language", ErrMediaType)
 	}
-	_, text, ok := strings.Cut(afterCharset, "'")
-	if !ok {
-		return "", fmt.Errorf("%w: extended parameter without language", ErrMediaType)
+	for _, wide := range []string{"utf-7", "utf7", "utf-16", "utf16", "utf-32", "utf32", "ucs", "iso-10646"} {
+		if strings.HasPrefix(strings.ToLower(charset), wide) {
+			return "", fmt.Errorf("%w: charset that hides ASCII", ErrMediaType)
+		}
 	}
 	return unescapePercent(text)
 }
 
+// unescapePercent decodes %XX. Control characters are refused: a NUL ends the
+// name for some readers and not for others.
 func unescapePercent(s string) (string, error) {
-	if !strings.Contains(s, "%") {
-		return s, nil
-	}
 	b := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {
-		if s[i] != '%' {
-			b = append(b, s[i])
-			continue
+		c := s[i]
+		if c == '%' {
+			if i+2 >= len(s) || hexDigit(s[i+1]) < 0 || hexDigit(s[i+2]) < 0 {
+				return "", fmt.Errorf("%w: bad %% in an extended parameter", ErrMediaType)
+			}
+			c = byte(hexDigit(s[i+1])<<4 | hexDigit(s[i+2]))
+			i += 2
 		}
-		if i+2 >= len(s) || hexDigit(s[i+1]) < 0 || hexDigit(s[i+2]) < 0 {
-			return "", fmt.Errorf("%w: bad %% in an extended parameter", ErrMediaType)
+		if c < ' ' || c == 0x7f {
+			return "", fmt.Errorf("%w: control character in an extended parameter", ErrMediaType)
 		}
-		b = append(b, byte(hexDigit(s[i+1])<<4|hexDigit(s[i+2])))
-		i += 2
+		b = append(b, c)
 	}
 	return string(b), nil
 }

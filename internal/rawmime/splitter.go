@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+
+	"github.com/ceralacca/go-pec/internal/limit"
 )
 
 // Reasons for which a multipart body is refused.
@@ -237,7 +239,7 @@ func (s *Splitter) delimiter(closing bool) error {
 		return nil
 	}
 	if s.parts == s.maxParts {
-		return fmt.Errorf("%w: more than %d", ErrTooManyParts, s.maxParts)
+		return fmt.Errorf("%w: %w", ErrTooManyParts, limit.Passed(s.maxParts, "parts of a multipart"))
 	}
 	s.state, s.start, s.size = inHead, s.offset, 0
 	s.head = HeadCollector{buf: s.head.buf[:0], Limit: s.headMax}

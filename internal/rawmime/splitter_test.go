@@ -15,18 +15,16 @@ import (
 
 // part is what a sink was given of one part.
 type part struct {
-	Head   string
-	Body   string
-	Offset int64
-	Size   int64
+	Head, Body   string
+	Offset, Size int64
 }
 
 // recorder is a sink that keeps everything.
 type recorder struct {
 	t     testing.TB
 	parts []part
+	body  []byte // of the open part
 	open  bool
-	calls int // of Body
 }
 
 func (r *recorder) BeginPart(n int) error {
@@ -52,14 +50,13 @@ func (r *recorder) Body(p []byte, bareLF bool) error {
 	if !bareLF && bytes.Count(p, []byte("\n")) != bytes.Count(p, []byte("\r\n")) {
 		r.t.Errorf("Body(%q, false): there is a lone LF", p)
 	}
-	r.calls++
-	r.last().Body += string(p)
+	r.body = append(r.body, p...)
 	return nil
 }
 
 func (r *recorder) EndPart(size int64) error {
-	r.open = false
-	r.last().Size = size
+	r.last().Body, r.last().Size = string(r.body), size
+	r.open, r.body = false, r.body[:0]
 	return nil
 }
 
