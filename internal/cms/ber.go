@@ -1,8 +1,11 @@
 package cms
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+
+	"github.com/ceralacca/go-pec/internal/limit"
 )
 
 // Limits on an encoded object. They are far above what signatures need and far
@@ -48,12 +51,6 @@ type tree struct {
 	nodes []node
 }
 
-// open is an object whose end was not reached yet.
-type open struct {
-	index int
-	end   int // where it ends; -1 if only its end-of-contents octets tell
-}
-
 // parseBER reads the one object at the front of b and checks its whole
 // structure: children lie inside their parent and fill it, nesting and number of
 // objects are bounded. Bytes that follow the object are an error.
@@ -63,58 +60,98 @@ type open struct {
 // recurse as deep as the input says; this one runs first, so that nothing after
 // it meets such input.
 func parseBER(b []byte) (*tree, error) {
-	t := &tree{nodes: make([]node, 0, 64)}
-	stack := make([]open, 0, maxDepth)
-	pos := 0
+	w := newWalker(b)
 	for {
-		// Close what ends here.
-		for len(stack) > 0 {
-			top := stack[len(stack)-1]
-			if top.end >= 0 && pos == top.end {
-				t.close(top.index, b, pos, pos)
-			} else if top.end < 0 && pos+2 <= len(b) && b[pos] == 0 && b[pos+1] == 0 {
-				t.close(top.index, b, pos, pos+2)
-				pos += 2
-			} else {
-				break
-			}
-			stack = stack[:len(stack)-1]
-		}
-		if len(stack) == 0 && len(t.nodes) > 0 {
-			break
-		}
-		limit := len(b)
-		for i := len(stack) - 1; i >= 0; i-- {
-			if stack[i].end >= 0 {
-				limit = stack[i].end
-				break
-			}
-		}
-		h, err := parseHeader(b[:limit], pos)
-		if err != nil {
+		if err := w.step(); err != nil {
 			return nil, err
 		}
-		if len(t.nodes) == maxObjects {
-			return nil, fmt.Errorf("%w: more than %d objects", ErrBER, maxObjects)
+		if w.closeEnded() {
+			break
 		}
-		t.nodes = append(t.nodes, node{tag: h.tag, raw: b[pos:], content: b[h.start:], der: h.shortest})
-		index := len(t.nodes) - 1
-		if h.tag&constructed == 0 {
-			t.close(index, b, h.end, h.end)
-			pos = h.end
-			continue
-		}
-		if len(stack) == maxDepth {
-			return nil, fmt.Errorf("%w: nested deeper than %d", ErrBER, maxDepth)
-		}
-		stack = append(stack, open{index, h.end})
-		pos = h.start
 	}
-	if pos != len(b) {
-		return nil, fmt.Errorf("%w: %d bytes after the object", ErrBER, len(b)-pos)
+	if w.pos != len(b) {
+		return nil, fmt.Errorf("%w: %d bytes after the object", ErrBER, len(b)-w.pos)
 	}
-	t.spreadDER()
-	return t, nil
+	w.tree.spreadDER()
+	return w.tree, nil
+}
+
+// walker goes through an encoding from front to back.
+type walker struct {
+	b     []byte
+	pos   int
+	tree  *tree
+	stack []open
+}
+
+// open is an object whose end was not reached yet.
+type open struct {
+	index int
+	end   int // where it ends; -1 if only its end-of-contents octets tell
+	limit int // where it ends at the latest: the end, or that of what holds it
+}
+
+func newWalker(b []byte) *walker {
+	return &walker{
+		b:     b,
+		tree:  &tree{nodes: make([]node, 0, 64)},
+		stack: make([]open, 0, maxDepth),
+	}
+}
+
+// step reads one identifier and length, and passes over the content if it is not
+// made of objects.
+func (w *walker) step() error {
+	end := len(w.b)
+	if n := len(w.stack); n > 0 {
+		end = w.stack[n-1].limit
+	}
+	h, err := parseHeader(w.b[:end], w.pos)
+	if err != nil {
+		return err
+	}
+	index := len(w.tree.nodes)
+	if index == maxObjects {
+		return passed(maxObjects, "objects")
+	}
+	w.tree.nodes = append(w.tree.nodes, node{tag: h.tag, raw: w.b[w.pos:], content: w.b[h.start:], der: h.shortest})
+	if h.tag&constructed == 0 {
+		w.tree.close(index, w.b, h.end, h.end)
+		w.pos = h.end
+		return nil
+	}
+	if len(w.stack) == maxDepth {
+		return passed(maxDepth, "levels of nesting")
+	}
+	if h.end >= 0 {
+		end = h.end
+	}
+	w.stack = append(w.stack, open{index, h.end, end})
+	w.pos = h.start
+	return nil
+}
+
+// passed says that the encoding passes a limit.
+func passed(most int, what string) error {
+	return fmt.Errorf("%w: %w", ErrBER, limit.Passed(most, what))
+}
+
+// closeEnded closes the objects that end here, and reports whether none is left.
+func (w *walker) closeEnded() bool {
+	for len(w.stack) > 0 {
+		top := w.stack[len(w.stack)-1]
+		switch {
+		case top.end == w.pos:
+			w.tree.close(top.index, w.b, w.pos, w.pos)
+		case top.end < 0 && bytes.HasPrefix(w.b[w.pos:top.limit], []byte{0, 0}):
+			w.tree.close(top.index, w.b, w.pos, w.pos+2)
+			w.pos += 2
+		default:
+			return false
+		}
+		w.stack = w.stack[:len(w.stack)-1]
+	}
+	return true
 }
 
 // close sets the end of a node: its content ends at contentEnd, itself at end.
@@ -154,7 +191,7 @@ func parseHeader(b []byte, pos int) (header, error) {
 	if h.tag&0x1f == 0x1f {
 		return header{}, fmt.Errorf("%w: high tag number at byte %d", ErrBER, pos)
 	}
-	if h.tag == 0 {
+	if h.tag&^constructed == 0 {
 		return header{}, fmt.Errorf("%w: end of contents out of place at byte %d", ErrBER, pos)
 	}
 	first := b[pos+1]
@@ -173,18 +210,25 @@ func parseHeader(b []byte, pos int) (header, error) {
 		if size > 4 || len(b)-h.start < size {
 			return header{}, fmt.Errorf("%w: bad length at byte %d", ErrBER, pos)
 		}
-		length := 0
+		var length int64 // int has 32 bits on some machines
 		for _, c := range b[h.start : h.start+size] {
-			length = length<<8 | int(c)
+			length = length<<8 | int64(c)
 		}
 		h.shortest = b[h.start] != 0 && length >= 0x80
 		h.start += size
-		h.end = h.start + length
+		if length > int64(len(b)-h.start) {
+			return header{}, overrun(pos)
+		}
+		h.end = h.start + int(length)
 	}
 	if h.end > len(b) {
-		return header{}, fmt.Errorf("%w: object at byte %d is longer than what holds it", ErrBER, pos)
+		return header{}, overrun(pos)
 	}
 	return h, nil
+}
+
+func overrun(pos int) error {
+	return fmt.Errorf("%w: object at byte %d is longer than what holds it", ErrBER, pos)
 }
 
 // cursor reads the children of a constructed object one after another.

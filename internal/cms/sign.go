@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -46,6 +45,9 @@ var (
 
 // Sign returns the ContentInfo of a SignedData with one signer.
 func Sign(r SignRequest) ([]byte, error) {
+	if err := r.checkKey(); err != nil {
+		return nil, err
+	}
 	digestOID, sigOID, err := r.algorithms()
 	if err != nil {
 		return nil, err
@@ -58,13 +60,23 @@ func Sign(r SignRequest) ([]byte, error) {
 	h.Write(attrs)
 	signature, err := r.Key.Sign(rand.Reader, h.Sum(nil), r.Digest)
 	if err != nil {
-		return nil, fmt.Errorf("cms: signing: %w", err)
+		return nil, fmt.Errorf("using the key: %w", err)
 	}
 	signer, err := r.signerInfo(digestOID, sigOID, attrs, signature)
 	if err != nil {
 		return nil, err
 	}
 	return r.contentInfo(digestOID, signer)
+}
+
+// checkKey refuses a key that is not that of the certificate: nobody could verify
+// the signature.
+func (r *SignRequest) checkKey() error {
+	key, ok := r.Key.Public().(interface{ Equal(crypto.PublicKey) bool })
+	if !ok || !key.Equal(r.Certificate.PublicKey) {
+		return fmt.Errorf("%w: it is not that of the certificate", ErrKey)
+	}
+	return nil
 }
 
 // algorithms picks the OIDs of digest and signature.
@@ -138,7 +150,7 @@ func buildSet(list []attributeBuilder) ([]byte, error) {
 		})
 		var err error
 		if encoded[i], err = b.Bytes(); err != nil {
-			return nil, fmt.Errorf("cms: encoding attributes: %w", err)
+			return nil, fmt.Errorf("encoding attributes: %w", err)
 		}
 	}
 	slices.SortFunc(encoded, bytes.Compare)
@@ -177,7 +189,7 @@ func (r *SignRequest) contentInfo(digestOID, signer []byte) ([]byte, error) {
 	for i, b := range []*cryptobyte.Builder{&version, &digests, &content} {
 		var err error
 		if pieces[i], err = b.Bytes(); err != nil {
-			return nil, fmt.Errorf("cms: encoding: %w", err)
+			return nil, fmt.Errorf("encoding: %w", err)
 		}
 	}
 	encap := [][]byte{encodeOID(oidData)}
@@ -197,7 +209,7 @@ func (r *SignRequest) contentInfo(digestOID, signer []byte) ([]byte, error) {
 	)
 	info := r.wrap(tagSequence, encodeOID(oidSignedData), r.wrap(tagContext0, signedData))
 	if len(info) > MaxSize && r.Content == nil {
-		return nil, errors.New("signature too large")
+		return nil, tooLarge(MaxSize, "bytes of a signature")
 	}
 	return info, nil
 }

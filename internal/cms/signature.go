@@ -104,50 +104,74 @@ func schemeByOID(oid, params []byte, digest crypto.Hash) (scheme, error) {
 // pssScheme reads RSASSA-PSS-params (RFC 4055, section 3.1). Digest and mask
 // must use the digest of the content; the defaults are those of SHA-1.
 func pssScheme(params []byte, digest crypto.Hash) (scheme, error) {
-	bad := fmt.Errorf("%w: PSS parameters", ErrAlgorithm)
 	in := cryptobyte.String(params)
-	var seq cryptobyte.String
-	if !in.ReadASN1(&seq, asn1.SEQUENCE) || !in.Empty() {
-		return scheme{}, bad
-	}
-	hash, mask, salt, trailer := crypto.SHA1, crypto.SHA1, 20, 1
-	var field, alg, oid cryptobyte.String
-	var present bool
-	context := func(n uint8) asn1.Tag { return asn1.Tag(n).ContextSpecific().Constructed() }
-
-	if !seq.ReadOptionalASN1(&field, &present, context(0)) {
-		return scheme{}, bad
-	} else if present {
-		var err error
-		if !field.ReadASN1(&alg, asn1.SEQUENCE) || !alg.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) {
-			return scheme{}, bad
-		} else if hash, err = hashByOID(oid); err != nil {
-			return scheme{}, err
-		}
-	}
-	if !seq.ReadOptionalASN1(&field, &present, context(1)) {
-		return scheme{}, bad
-	} else if present {
-		var err error
-		var inner cryptobyte.String
-		if !field.ReadASN1(&alg, asn1.SEQUENCE) || !alg.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) ||
-			!bytes.Equal(oid, oidMGF1) || !alg.ReadASN1(&inner, asn1.SEQUENCE) ||
-			!inner.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) {
-			return scheme{}, bad
-		} else if mask, err = hashByOID(oid); err != nil {
-			return scheme{}, err
-		}
-	}
-	if !seq.ReadOptionalASN1(&field, &present, context(2)) || present && !field.ReadASN1Integer(&salt) {
-		return scheme{}, bad
-	}
-	if !seq.ReadOptionalASN1(&field, &present, context(3)) || present && !field.ReadASN1Integer(&trailer) {
-		return scheme{}, bad
-	}
-	if !seq.Empty() || hash != digest || mask != digest || trailer != 1 || salt < 1 || salt > 512 {
-		return scheme{}, bad
+	var r pssReader
+	r.bad = !in.ReadASN1(&r.rest, asn1.SEQUENCE) || !in.Empty()
+	hash := r.hash(r.field(0))
+	mask := r.mask(r.field(1))
+	salt := r.integer(r.field(2), 20)
+	trailer := r.integer(r.field(3), 1)
+	if r.bad || !r.rest.Empty() || hash != digest || mask != digest || trailer != 1 || salt < 1 || salt > 512 {
+		return scheme{}, fmt.Errorf("%w: PSS parameters", ErrAlgorithm)
 	}
 	return scheme{kind: rsaPSS, salt: salt}, nil
+}
+
+// pssReader reads the fields of RSASSA-PSS-params, in order.
+type pssReader struct {
+	rest cryptobyte.String
+	bad  bool
+}
+
+// field returns the content of the field with a tag, nil if it is left out.
+func (r *pssReader) field(tag uint8) cryptobyte.String {
+	var field cryptobyte.String
+	var present bool
+	if !r.rest.ReadOptionalASN1(&field, &present, asn1.Tag(tag).ContextSpecific().Constructed()) {
+		r.bad = true
+	}
+	if present && field.Empty() {
+		r.bad = true
+	}
+	return field
+}
+
+// hash reads an AlgorithmIdentifier that names a digest.
+func (r *pssReader) hash(field cryptobyte.String) crypto.Hash {
+	if field.Empty() {
+		return crypto.SHA1
+	}
+	var alg, oid cryptobyte.String
+	if !field.ReadASN1(&alg, asn1.SEQUENCE) || !field.Empty() || !alg.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) {
+		r.bad = true
+	}
+	hash, err := hashByOID(oid)
+	r.bad = r.bad || err != nil
+	return hash
+}
+
+// mask reads an AlgorithmIdentifier that names MGF1, and returns its digest.
+func (r *pssReader) mask(field cryptobyte.String) crypto.Hash {
+	if field.Empty() {
+		return crypto.SHA1
+	}
+	var alg, oid cryptobyte.String
+	if !field.ReadASN1(&alg, asn1.SEQUENCE) || !field.Empty() ||
+		!alg.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) || !bytes.Equal(oid, oidMGF1) || alg.Empty() {
+		r.bad = true
+	}
+	return r.hash(alg)
+}
+
+func (r *pssReader) integer(field cryptobyte.String, def int) int {
+	if field.Empty() {
+		return def
+	}
+	var n int
+	if !field.ReadASN1Integer(&n) || !field.Empty() {
+		r.bad = true
+	}
+	return n
 }
 
 // Names reports whether the signer names the certificate as its own, by issuer
@@ -156,25 +180,23 @@ func (s *Signer) Names(cert *x509.Certificate) bool {
 	if s.keyID != nil {
 		return bytes.Equal(s.keyID, cert.SubjectKeyId)
 	}
-	return bytes.Equal(s.issuer, cert.RawIssuer) && bytes.Equal(s.serial, serialContent(cert))
+	return s.NamesDER(cert.Raw)
 }
 
-// NamesDER is [Signer.Names] for a certificate that was not parsed yet: it finds
-// out cheaply whether parsing it is worth while. It may say yes wrongly, never no.
+// NamesDER is [Signer.Names] for a certificate that was not parsed: it finds out
+// cheaply whether that is worth while. It may say yes wrongly, never no.
 func (s *Signer) NamesDER(der []byte) bool {
 	if s.keyID != nil {
 		return bytes.Contains(der, s.keyID)
 	}
-	return bytes.Contains(der, s.issuer) && bytes.Contains(der, s.serial)
-}
-
-// serialContent returns the content octets of the serial number.
-func serialContent(cert *x509.Certificate) []byte {
-	b := cert.SerialNumber.Bytes()
-	if len(b) == 0 || b[0]&0x80 != 0 {
-		b = append([]byte{0}, b...)
-	}
-	return b
+	var cert, tbs, serial, issuer cryptobyte.String
+	in := cryptobyte.String(der)
+	return in.ReadASN1(&cert, asn1.SEQUENCE) &&
+		cert.ReadASN1(&tbs, asn1.SEQUENCE) &&
+		tbs.SkipOptionalASN1(asn1.Tag(0).ContextSpecific().Constructed()) && // version
+		tbs.ReadASN1(&serial, asn1.INTEGER) && bytes.Equal(serial, s.serial) &&
+		tbs.SkipASN1(asn1.SEQUENCE) && // algorithm
+		tbs.ReadASN1Element(&issuer, asn1.SEQUENCE) && bytes.Equal(issuer, s.issuer)
 }
 
 // CheckDigest compares the digest of the content with what was signed.
@@ -184,6 +206,10 @@ func (s *Signer) CheckDigest(digest []byte) error {
 	}
 	return nil
 }
+
+// maxRSABits bounds what a key from anybody may cost: the work grows with the
+// square of its length.
+const maxRSABits = 8192
 
 // CheckSignature checks the signature over the signed attributes with a public
 // key. RSA keys have at least minRSABits.
@@ -210,7 +236,7 @@ func (s *Signer) CheckSignature(key any, minRSABits int) error {
 }
 
 func (s *Signer) checkRSA(key *rsa.PublicKey, digest []byte, minBits int) error {
-	if bits := key.N.BitLen(); bits < minBits {
+	if bits := key.N.BitLen(); bits < minBits || bits > maxRSABits {
 		return fmt.Errorf("%w: RSA of %d bits", ErrKey, bits)
 	}
 	if key.E < 3 || key.E%2 == 0 {

@@ -16,6 +16,8 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/ceralacca/go-pec/internal/limit"
 )
 
 // Limits on what a SignedData holds.
@@ -23,6 +25,9 @@ const (
 	MaxSize         = 1 << 20
 	MaxCertificates = 32
 	MaxSigners      = 4
+
+	maxCertificate = 64 << 10 // bytes
+	maxAttributes  = 64       // of one signer
 )
 
 // Reasons for which a SignedData is not read. [ErrBER] is the other one.
@@ -52,7 +57,8 @@ type Signer struct {
 	Digest crypto.Hash
 	// MessageDigest is what the signer says the digest is.
 	MessageDigest []byte
-	// SigningTime is the signer's claim of when it signed; zero if it made none.
+	// SigningTime is the signer's claim of when it signed, in UTC; zero if it made
+	// none.
 	SigningTime time.Time
 
 	issuer, serial []byte // DER of the name, content of the integer
@@ -78,7 +84,7 @@ func Parse(b []byte) (*SignedData, error) { return ParseLarge(b, MaxSize) }
 // carry their content.
 func ParseLarge(b []byte, maxSize int) (*SignedData, error) {
 	if len(b) > maxSize {
-		return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, maxSize)
+		return nil, tooLarge(maxSize, "bytes of a signature")
 	}
 	t, err := parseBER(b)
 	if err != nil {
@@ -101,6 +107,11 @@ func ParseLarge(b []byte, maxSize int) (*SignedData, error) {
 		return nil, err
 	}
 	return t.signedData(body)
+}
+
+// tooLarge says that a SignedData passes a limit: ErrTooLarge and a [limit.Error].
+func tooLarge(most int, what string) error {
+	return fmt.Errorf("%w: %w", ErrTooLarge, limit.Passed(most, what))
 }
 
 func (t *tree) signedData(index int) (*SignedData, error) {
@@ -161,8 +172,9 @@ func (t *tree) octets(c *cursor, what string) ([]byte, error) {
 		}
 		return content, c.err
 	}
-	joined := []byte{}
-	for pieces := t.children(c.take(tagOctetString|constructed, what)); pieces.pos < pieces.end; {
+	whole := c.take(tagOctetString|constructed, what)
+	joined := make([]byte, 0, len(t.nodes[whole].content))
+	for pieces := t.children(whole); pieces.pos < pieces.end; {
 		joined = append(joined, pieces.content(tagOctetString, what)...)
 		if pieces.err != nil {
 			return nil, pieces.err
@@ -181,7 +193,10 @@ func (t *tree) certificates(index int, sd *SignedData) error {
 			return fmt.Errorf("%w: certificate that is not DER", ErrBER)
 		}
 		if len(sd.Certificates) == MaxCertificates {
-			return fmt.Errorf("%w: more than %d certificates", ErrTooLarge, MaxCertificates)
+			return tooLarge(MaxCertificates, "certificates")
+		}
+		if len(n.raw) > maxCertificate {
+			return tooLarge(maxCertificate, "bytes of a certificate")
 		}
 		sd.Certificates = append(sd.Certificates, n.raw)
 	}
@@ -191,7 +206,7 @@ func (t *tree) certificates(index int, sd *SignedData) error {
 func (t *tree) signers(index int, sd *SignedData) error {
 	for c := t.children(index); c.pos < c.end; {
 		if len(sd.Signers) == MaxSigners {
-			return fmt.Errorf("%w: more than %d signers", ErrTooLarge, MaxSigners)
+			return tooLarge(MaxSigners, "signers")
 		}
 		i := c.take(tagSequence, "SignerInfo")
 		if c.err != nil {
@@ -214,7 +229,9 @@ func (t *tree) signer(index int) (*Signer, error) {
 	c := t.children(index)
 	c.content(tagInteger, "version")
 	if c.peek() == tagPrimitive0 {
-		s.keyID = c.content(tagPrimitive0, "subjectKeyIdentifier")
+		if s.keyID = c.content(tagPrimitive0, "subjectKeyIdentifier"); len(s.keyID) == 0 {
+			return nil, fmt.Errorf("%w: empty subjectKeyIdentifier", ErrStructure)
+		}
 	} else if err := t.issuerAndSerial(c.take(tagSequence, "sid"), s); c.err == nil && err != nil {
 		return nil, err
 	}
@@ -310,6 +327,9 @@ func (s *Signer) readAttributes(n node, digestOID, sigOID []byte) error {
 				return fmt.Errorf("%w: one stands twice", ErrAttributes)
 			}
 		}
+		if len(seen) == maxAttributes {
+			return fmt.Errorf("%w: %w", ErrAttributes, limit.Passed(maxAttributes, "signed attributes"))
+		}
 		seen = append(seen, oid)
 		single := values
 		if !single.ReadAnyASN1Element(&value, &tag) {
@@ -376,6 +396,7 @@ func (s *Signer) readSigningTime(value cryptobyte.String) error {
 	if !ok {
 		return fmt.Errorf("%w: signingTime is not a time", ErrAttributes)
 	}
+	s.SigningTime = s.SigningTime.UTC()
 	return nil
 }
 
@@ -387,7 +408,8 @@ func checkAlgorithmProtection(value cryptobyte.String, digestOID, sigOID []byte)
 		protection.ReadASN1(&digest, asn1.SEQUENCE) &&
 		digest.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) && bytes.Equal(oid, digestOID) &&
 		protection.ReadASN1(&signature, asn1.Tag(1).ContextSpecific().Constructed()) &&
-		signature.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) && bytes.Equal(oid, sigOID)
+		signature.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) && bytes.Equal(oid, sigOID) &&
+		protection.Empty()
 	if !ok {
 		return fmt.Errorf("%w: algorithms differ from those protected", ErrAttributes)
 	}
