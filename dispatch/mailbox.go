@@ -1,0 +1,64 @@
+package dispatch
+
+import (
+	"context"
+	"io"
+	"iter"
+	"time"
+
+	"github.com/ceralacca/go-pec/pec"
+)
+
+// Mailbox opens sessions with the mailbox in which an account's receipts arrive.
+// Package dispatch/imapbox is one for IMAP.
+type Mailbox interface {
+	// Open connects and logs in. An error wraps [ErrAuth] if the login was
+	// refused.
+	Open(ctx context.Context) (MailboxSession, error)
+}
+
+// MailboxSession reads a mailbox. It marks nothing as read, moves nothing, and
+// removes only what Remove is told to: people and other programs use the mailbox
+// too. Methods are called one at a time. After an error that is not about one
+// message the session is closed and another one opened.
+type MailboxSession interface {
+	// Select opens a folder. The methods below are about the folder selected
+	// last.
+	Select(ctx context.Context, folder string) (Folder, error)
+	// Heads yields the messages with a UID greater than after, in the order of
+	// their UIDs, with their headers only.
+	Heads(ctx context.Context, after uint32) iter.Seq2[MailHead, error]
+	// Fetch writes one message as it was received. It fails unless it wrote all of
+	// it.
+	Fetch(ctx context.Context, uid uint32, w io.Writer) error
+	// Wait returns when there may be new mail in the folder, or after at most the
+	// given time.
+	Wait(ctx context.Context, atMost time.Duration) error
+	// Append puts a message into a folder, marked as read.
+	Append(ctx context.Context, folder string, size int64, r io.Reader) error
+	// Remove deletes one message for good.
+	Remove(ctx context.Context, uid uint32) error
+	// Space says how many bytes the mailbox holds, and how many it can; ok is
+	// false if the server does not tell.
+	Space(ctx context.Context) (used, limit int64, ok bool, err error)
+	// Close ends the session.
+	Close() error
+}
+
+// Folder is the state of a folder.
+type Folder struct {
+	// UIDValidity changes when the UIDs of before mean nothing any more.
+	UIDValidity uint32
+	// Messages is how many there are.
+	Messages uint32
+}
+
+// MailHead is what is known of a message before it is fetched.
+type MailHead struct {
+	UID  uint32
+	Size int64
+	// Arrived is when the server received it.
+	Arrived time.Time
+	// Header gives the fields that [pec.Classify] looks at.
+	Header pec.Header
+}
