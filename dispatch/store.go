@@ -252,7 +252,8 @@ type MailID struct {
 	UID         uint32 `json:"uid"`
 }
 
-// Mail is a message found in the account's mailbox.
+// Mail is a receipt or notice, or what claims to be one, found in the account's
+// mailbox. Of other mail nothing is kept.
 type Mail struct {
 	ID MailID `json:"id"`
 	// Found is when it was found.
@@ -278,11 +279,9 @@ const (
 	MailMatched Disposition = "matched"
 	// MailClaim: it claims to be a notice about a send and was not verified.
 	MailClaim Disposition = "claim"
-	// MailOrphan: a verified notice about nothing that is known here, such as the
-	// receipts of another program that uses the mailbox.
+	// MailOrphan: a notice about nothing that is known here, such as the receipts
+	// of another program that uses the mailbox.
 	MailOrphan Disposition = "orphan"
-	// MailForeign: other mail.
-	MailForeign Disposition = "foreign"
 	// MailUnreadable: it could not be read.
 	MailUnreadable Disposition = "unreadable"
 )
