@@ -138,7 +138,10 @@ func (t *tree) signedData(index int) (*SignedData, error) {
 	if err := c.done("SignedData"); err != nil {
 		return nil, err
 	}
-	return sd, t.signers(signers, sd)
+	if err := t.signers(signers, sd); err != nil {
+		return nil, err
+	}
+	return sd, nil
 }
 
 // content reads the EncapsulatedContentInfo.
@@ -272,7 +275,10 @@ func (t *tree) signer(index int) (*Signer, error) {
 	if err := c.done("SignerInfo"); err != nil {
 		return nil, err
 	}
-	return s, s.readAttributes(attrs, digestOID, sigOID)
+	if err := s.readAttributes(attrs, digestOID, sigOID); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 func (t *tree) issuerAndSerial(index int, s *Signer) error {

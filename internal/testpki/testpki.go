@@ -12,9 +12,11 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha512"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"os"
 	"os/exec"
@@ -59,22 +61,26 @@ func Key(tb testing.TB, name string) crypto.Signer {
 	return key
 }
 
+// newKey makes an RSA key at random and any other from its name, so that it is
+// the same in every process.
 func newKey(name string) (crypto.Signer, error) {
 	kind, _, _ := strings.Cut(name, " ")
+	seed := sha512.Sum512([]byte(name))
 	switch kind {
 	case "rsa1024":
 		return rsa.GenerateKey(rand.Reader, 1024)
 	case "rsa2048":
 		return rsa.GenerateKey(rand.Reader, 2048)
+	case "p256":
+		return ecdsa.ParseRawPrivateKey(elliptic.P256(), seed[:32])
 	case "p384":
-		return ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+		return ecdsa.ParseRawPrivateKey(elliptic.P384(), seed[:48])
 	case "p521":
-		return ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+		return ecdsa.ParseRawPrivateKey(elliptic.P521(), append([]byte{0, 0}, seed[:]...))
 	case "ed25519":
-		_, key, err := ed25519.GenerateKey(rand.Reader)
-		return key, err
+		return ed25519.NewKeyFromSeed(seed[:32]), nil
 	}
-	return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	return nil, errors.New("no such kind of key")
 }
 
 // Certificate is a certificate and the key in it.
