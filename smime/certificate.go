@@ -9,19 +9,34 @@ import (
 	"time"
 )
 
-// checkCertificate judges a certificate that an anchor issued: that it is one
-// for signing mail, that its issuer may vouch for what it names, and that all of
-// this held at the given time. RFC 5280, section 6, as far as a path of one
-// certificate goes.
-func (t *Trust) checkCertificate(i *issued, at, legacyBefore time.Time) error {
-	a := t.anchors[i.anchor]
-	cert := i.cert
+// checkTime judges a certificate that anchors issued: that it is one for signing
+// mail, and that one of them vouches for it at the given time. It returns that
+// one. RFC 5280, section 6, as far as a path of one certificate goes.
+func (t *Trust) checkTime(i *issued, at, legacyBefore time.Time) (*Anchor, Revocation, error) {
 	if i.legacy && !at.Before(legacyBefore) {
-		return refusef(ReasonLegacy, partCertificate, "signed with SHA-1 or with a short key")
+		return nil, "", refusef(ReasonLegacy, partCertificate, "signed with SHA-1 or with a short key")
 	}
-	if err := checkUsage(cert); err != nil {
-		return err
+	if err := checkUsage(i.cert); err != nil {
+		return nil, "", err
 	}
+	var first error
+	for _, n := range i.anchors {
+		a := &t.anchors[n]
+		err := a.vouches(i.cert, at)
+		if err == nil {
+			revocation, err := t.revoked[n].check(i.cert, at)
+			return a, revocation, err
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return nil, "", first
+}
+
+// vouches checks that an anchor may vouch for what a certificate that it issued
+// names, and that both were valid at the given time.
+func (a *Anchor) vouches(cert *x509.Certificate, at time.Time) error {
 	if err := a.Constraints.check(cert); err != nil {
 		return refuse(ReasonConstraints, partCertificate, err)
 	}

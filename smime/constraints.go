@@ -32,7 +32,7 @@ func (c *Constraints) check(cert *x509.Certificate) error {
 	if c == nil {
 		return nil
 	}
-	for _, address := range cert.EmailAddresses {
+	for _, address := range addresses(cert) {
 		if len(c.Mail) > 0 && !slices.ContainsFunc(c.Mail, func(m string) bool { return mailMatches(address, m) }) {
 			return errors.New("its mail domain is not one that its issuer may vouch for")
 		}
@@ -43,9 +43,9 @@ func (c *Constraints) check(cert *x509.Certificate) error {
 	if len(c.directory) == 0 && len(c.excludedDirectory) == 0 {
 		return nil
 	}
-	var subject pkix.RDNSequence
-	if rest, err := asn1.Unmarshal(cert.RawSubject, &subject); err != nil || len(rest) > 0 {
-		return errors.New("its subject can't be read")
+	subject, err := readName(cert.RawSubject)
+	if err != nil {
+		return err
 	}
 	if len(subject) == 0 {
 		return nil
@@ -60,11 +60,29 @@ func (c *Constraints) check(cert *x509.Certificate) error {
 	return nil
 }
 
+var oidEmailAddress = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1}
+
+// addresses returns the mail addresses that a certificate names, also in its
+// subject, where old ones have them.
+func addresses(cert *x509.Certificate) []string {
+	all := slices.Clone(cert.EmailAddresses)
+	for _, name := range cert.Subject.Names {
+		if name.Type.Equal(oidEmailAddress) {
+			all = append(all, fmt.Sprint(name.Value))
+		}
+	}
+	return all
+}
+
 func mailMatches(address, constraint string) bool {
 	if strings.Contains(constraint, "@") {
 		return strings.EqualFold(address, constraint)
 	}
-	host := address[strings.LastIndexByte(address, '@')+1:]
+	at := strings.LastIndexByte(address, '@')
+	if at < 0 {
+		return false
+	}
+	host := address[at+1:]
 	if strings.HasPrefix(constraint, ".") {
 		return len(host) > len(constraint) && strings.EqualFold(host[len(host)-len(constraint):], constraint)
 	}
@@ -91,10 +109,28 @@ func isBelow(name, base pkix.RDNSequence) bool {
 	return true
 }
 
-// foldName compares text without regard to case and to how much blank stands
+// readName reads a distinguished name, all of it text.
+func readName(der []byte) (pkix.RDNSequence, error) {
+	var name pkix.RDNSequence
+	if rest, err := asn1.Unmarshal(der, &name); err != nil || len(rest) > 0 {
+		return nil, errBadName
+	}
+	for _, set := range name {
+		for _, a := range set {
+			if _, ok := a.Value.(string); !ok {
+				return nil, errBadName
+			}
+		}
+	}
+	return name, nil
+}
+
+var errBadName = errors.New("a name that can't be read")
+
+// foldName brings text into a form that compares without regard to case and to how much blank stands
 // between words (RFC 5280, section 7.1).
-func foldName(value any) string {
-	return strings.ToLower(strings.Join(strings.Fields(fmt.Sprint(value)), " "))
+func foldName(text any) string {
+	return strings.ToLower(strings.Join(strings.Fields(fmt.Sprint(text)), " "))
 }
 
 var oidNameConstraints = asn1.ObjectIdentifier{2, 5, 29, 30}
@@ -114,7 +150,8 @@ func constraintsOf(cert *x509.Certificate) (*Constraints, error) {
 	if !in.ReadASN1(&seq, cbasn1.SEQUENCE) ||
 		!seq.ReadOptionalASN1(&permitted, &hasPermitted, context(0)) ||
 		!seq.ReadOptionalASN1(&excluded, &hasExcluded, context(1)) ||
-		!seq.Empty() || !in.Empty() {
+		!seq.Empty() || !in.Empty() ||
+		hasPermitted && permitted.Empty() || hasExcluded && excluded.Empty() {
 		return nil, errBadConstraints
 	}
 	c := &Constraints{}
@@ -141,13 +178,16 @@ func readSubtrees(in cryptobyte.String) (mail []string, directory []pkix.RDNSequ
 		}
 		switch tag {
 		case cbasn1.Tag(1).ContextSpecific():
-			mail = append(mail, string(name))
-		case cbasn1.Tag(4).ContextSpecific().Constructed():
-			var rdns pkix.RDNSequence
-			if rest, err := asn1.Unmarshal(name, &rdns); err != nil || len(rest) > 0 {
+			if len(name) == 0 { // everything for some readers, nothing for others
 				return nil, nil, errBadConstraints
 			}
-			directory = append(directory, rdns)
+			mail = append(mail, string(name))
+		case cbasn1.Tag(4).ContextSpecific().Constructed():
+			base, err := readName(name)
+			if err != nil {
+				return nil, nil, errBadConstraints
+			}
+			directory = append(directory, base)
 		}
 	}
 	return mail, directory, nil

@@ -12,7 +12,8 @@ import (
 type contentHash struct {
 	hashes map[crypto.Hash]hash.Hash
 	crlf   crlfWriter
-	size   int64 // as digested
+	size   int64  // as digested
+	first  []byte // of it, at most maxSetHeader
 }
 
 // newContentHash prepares the digest that a micalg parameter announces, and all
@@ -21,13 +22,14 @@ func newContentHash(micalg string) *contentHash {
 	hashes := map[crypto.Hash]hash.Hash{crypto.SHA256: crypto.SHA256.New()}
 	announced := false
 	for name := range strings.SplitSeq(strings.ToLower(micalg), ",") {
-		if h, ok := micalgs[strings.Trim(name, " \t")]; ok {
-			announced = true
+		h, ok := micalgs[strings.Trim(name, " \t")]
+		if ok && hashes[h] == nil {
 			hashes[h] = h.New()
 		}
+		announced = announced || ok
 	}
 	if !announced {
-		for _, h := range micalgs {
+		for _, h := range []crypto.Hash{crypto.SHA1, crypto.SHA384, crypto.SHA512} {
 			hashes[h] = h.New()
 		}
 	}
@@ -73,6 +75,9 @@ func (d digester) Write(b []byte) (int, error) {
 		h.Write(b)
 	}
 	d.c.size += int64(len(b))
+	if missing := maxSetHeader - len(d.c.first); missing > 0 {
+		d.c.first = append(d.c.first, b[:min(missing, len(b))]...)
+	}
 	return len(b), nil
 }
 

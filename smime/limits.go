@@ -31,13 +31,13 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// LimitError says which limit was passed. It is the Err of an [Error] with
+// LimitError says which limit was passed. It is the Err of every [Error] with
 // [ReasonLimit].
 type LimitError struct {
-	What  string // in words: "message"
-	Limit int64  // in bytes
+	What  string // what was counted, in words: "bytes of a message"
+	Limit int64
 }
 
 func (e *LimitError) Error() string {
-	return fmt.Sprintf("%s larger than %d bytes", e.What, e.Limit)
+	return fmt.Sprintf("%s over the limit of %d", e.What, e.Limit)
 }

@@ -17,7 +17,7 @@ import (
 // Header gives the fields of a message's top-level header. They are not signed:
 // anyone may have written them.
 type Header struct {
-	head *rawmime.Head
+	head rawmime.Head
 }
 
 // Values returns the values of every field called name, in any case, unfolded.
@@ -36,13 +36,14 @@ type ParseOptions struct {
 	Limits Limits
 }
 
-// Unverified is a signed message whose form is good. It proves nothing.
+// Unverified is a signed message whose form is good. It proves nothing. Only
+// [Parse] makes one; the zero value does not verify.
 type Unverified struct {
 	header        Header
 	contentOffset int64
 	contentSize   int64
 	digests       map[crypto.Hash][]byte
-	looksSigned   bool // the content could be the attributes of a signature
+	isDERSet      bool // the content could be the attributes of a signature
 	data          *cms.SignedData
 }
 
@@ -58,7 +59,7 @@ func (u *Unverified) ContentSize() int64 { return u.contentSize }
 // Digest returns the digest of the signed entity with its line ends as CRLF, as
 // the signer made it. SHA-256 is always there, as a name for the content; other
 // digests are nil if the signature does not use them.
-func (u *Unverified) Digest(h crypto.Hash) []byte { return u.digests[h] }
+func (u *Unverified) Digest(h crypto.Hash) []byte { return bytes.Clone(u.digests[h]) }
 
 // Parse reads a message of type multipart/signed up to its close delimiter.
 //
@@ -85,15 +86,29 @@ func Parse(r io.Reader, opts ParseOptions) (*Unverified, error) {
 	if !canSeek {
 		return nil, refusef(ReasonAlgorithm, partSignature, "digest is not the one that the header announces, and the message can't be read again")
 	}
-	again := hashContent(missing)
-	if _, err := r.(io.Seeker).Seek(start+u.contentOffset, io.SeekStart); err != nil {
+	if err := u.readAgain(r, start, missing); err != nil {
 		return nil, fmt.Errorf("smime: reading the message again: %w", err)
 	}
-	if _, err := io.CopyN(again, r, u.contentSize); err != nil {
-		return nil, fmt.Errorf("smime: reading the message again: %w", err)
-	}
-	again.sums(u.digests)
 	return u, nil
+}
+
+// readAgain computes the missing digests. What was given to the caller was read
+// the first time, so the second must not differ.
+func (u *Unverified) readAgain(r io.Reader, start int64, missing map[crypto.Hash]hash.Hash) error {
+	if _, err := r.(io.Seeker).Seek(start+u.contentOffset, io.SeekStart); err != nil {
+		return err
+	}
+	missing[crypto.SHA256] = crypto.SHA256.New()
+	again := hashContent(missing)
+	if _, err := io.CopyN(again, r, u.contentSize); err != nil {
+		return err
+	}
+	before := u.digests[crypto.SHA256]
+	again.sums(u.digests)
+	if !bytes.Equal(before, u.digests[crypto.SHA256]) {
+		return errors.New("it has changed")
+	}
+	return nil
 }
 
 func position(r io.Reader) (start int64, ok bool) {
@@ -131,7 +146,6 @@ type parser struct {
 	part    int
 	content *contentHash
 	encoded []byte // the signature in base64
-	first   []byte // the first bytes of the content
 }
 
 // errDone stops the reading when the close delimiter was seen.
@@ -194,7 +208,7 @@ func (p *parser) Write(b []byte) (int, error) {
 // checkSize refuses a message that goes over its limit before it is complete.
 func (p *parser) checkSize(over int64) error {
 	if over > 0 {
-		return refuse(ReasonLimit, partMessage, &LimitError{"message", p.limits.Message})
+		return refuse(ReasonLimit, partMessage, &LimitError{"bytes of a message", p.limits.Message})
 	}
 	return nil
 }
@@ -218,7 +232,7 @@ func (p *parser) startBody(raw []byte) error {
 	if err != nil {
 		return explain(err, ReasonHead, partHeader)
 	}
-	p.u.header = Header{head}
+	p.u.header = Header{*head}
 	if p.opts.Header != nil {
 		if err := p.opts.Header(p.u.header); err != nil {
 			return err
@@ -256,7 +270,7 @@ func contentType(head *rawmime.Head, part string) (*rawmime.MediaType, error) {
 	}
 	mt, err := rawmime.ParseMediaType(value)
 	if err != nil {
-		return nil, refuse(ReasonHead, part, err)
+		return nil, explain(err, ReasonHead, part)
 	}
 	return mt, nil
 }
@@ -335,12 +349,16 @@ func (p *parser) Body(b []byte, bareLF bool) error {
 	if p.part == 0 {
 		return p.signed(b, bareLF)
 	}
-	limit := p.limits.Signature/3*4 + p.limits.Signature/16 // base64 in lines
-	if len(p.encoded)+len(b) > limit {
-		return refuse(ReasonLimit, partSignature, &LimitError{"signature", int64(p.limits.Signature)})
+	most := (p.limits.Signature/3+1)*4 + p.limits.Signature/8 // base64 in lines
+	if len(p.encoded)+len(b) > most {
+		return p.signatureTooLarge()
 	}
 	p.encoded = append(p.encoded, b...)
 	return nil
+}
+
+func (p *parser) signatureTooLarge() error {
+	return refuse(ReasonLimit, partSignature, &LimitError{"bytes of a signature", int64(p.limits.Signature)})
 }
 
 // EndPart implements rawmime.PartSink.
@@ -348,9 +366,6 @@ func (p *parser) EndPart(int64) error { return nil }
 
 // signed takes bytes of the signed entity.
 func (p *parser) signed(b []byte, bareLF bool) error {
-	if missing := maxSetHeader - len(p.first); missing > 0 {
-		p.first = append(p.first, b[:min(missing, len(b))]...)
-	}
 	p.u.contentSize += int64(len(b))
 	p.content.add(b, bareLF)
 	if p.opts.Content == nil {
@@ -368,9 +383,12 @@ func (p *parser) finish() (*Unverified, error) {
 		return nil, refusef(ReasonProfile, partMessage, "multipart/signed without a signature")
 	}
 	der := make([]byte, base64.StdEncoding.DecodedLen(len(p.encoded)))
-	n, err := base64.StdEncoding.Strict().Decode(der, bytes.TrimRight(p.encoded, "\r\n"))
+	n, err := base64.StdEncoding.Strict().Decode(der, p.encoded)
 	if err != nil {
 		return nil, refusef(ReasonMIME, partSignature, "reading base64: %w", err)
+	}
+	if n > p.limits.Signature {
+		return nil, p.signatureTooLarge()
 	}
 	u := &p.u
 	if u.data, err = cms.Parse(der[:n]); err != nil {
@@ -378,7 +396,7 @@ func (p *parser) finish() (*Unverified, error) {
 	}
 	u.digests = make(map[crypto.Hash][]byte, 1)
 	p.content.sums(u.digests)
-	u.looksSigned = isDERSet(p.first, p.content.size)
+	u.isDERSet = isDERSet(p.content.first, p.content.size)
 	return u, nil
 }
 

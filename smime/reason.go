@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/ceralacca/go-pec/internal/cms"
-	"github.com/ceralacca/go-pec/internal/rawmime"
+	"github.com/ceralacca/go-pec/internal/limit"
 )
 
 // Reason says, in a word that stays the same from release to release, why a
@@ -46,7 +46,8 @@ const (
 	ReasonWeakDigest Reason = "weak-digest"
 	// ReasonKey: a key that is too short or of a type not accepted.
 	ReasonKey Reason = "weak-key"
-	// ReasonNoCertificate: no certificate fits the signature, or two do.
+	// ReasonNoCertificate: nobody signed, no certificate fits the signature, or two
+	// do.
 	ReasonNoCertificate Reason = "signer-certificate"
 	// ReasonDigest: the content is not the content that was signed.
 	ReasonDigest Reason = "content-altered"
@@ -118,9 +119,6 @@ var reasons = []struct {
 	cause  error
 	reason Reason
 }{
-	{rawmime.ErrHeadTooLong, ReasonLimit},
-	{rawmime.ErrTooManyParts, ReasonLimit},
-	{cms.ErrTooLarge, ReasonLimit},
 	{cms.ErrAttributes, ReasonAttributes},
 	{cms.ErrAlgorithm, ReasonAlgorithm},
 	{cms.ErrKey, ReasonKey},
@@ -137,6 +135,10 @@ func explain(err error, def Reason, part string) error {
 	var known *Error
 	if errors.As(err, &known) {
 		return err
+	}
+	var passed *limit.Error
+	if errors.As(err, &passed) {
+		return refuse(ReasonLimit, part, &LimitError{passed.What, passed.Max})
 	}
 	for _, r := range reasons {
 		if errors.Is(err, r.cause) {

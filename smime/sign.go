@@ -56,7 +56,7 @@ func Sign(w io.Writer, r io.Reader, opts SignOptions) error {
 		"\tmicalg=%s; boundary=\"%s\"\r\n\r\n--%s\r\n", micalg, boundary, boundary)
 	digest := opts.Digest.New()
 	if _, err := io.Copy(&crlfWriter{w: io.MultiWriter(out, digest)}, r); err != nil {
-		return fmt.Errorf("smime: reading what to sign: %w", err)
+		return fmt.Errorf("smime: copying what to sign: %w", err)
 	}
 	signature, err := cms.Sign(cms.SignRequest{
 		Certificate:   opts.Certificate,
@@ -67,7 +67,7 @@ func Sign(w io.Writer, r io.Reader, opts SignOptions) error {
 		SigningTime:   opts.Time,
 	})
 	if err != nil {
-		return err
+		return fmt.Errorf("smime: signing: %w", err)
 	}
 	fmt.Fprintf(out, "\r\n--%s\r\n"+
 		"Content-Type: application/pkcs7-signature; name=\"smime.p7s\"\r\n"+
@@ -75,7 +75,10 @@ func Sign(w io.Writer, r io.Reader, opts SignOptions) error {
 		"Content-Disposition: attachment; filename=\"smime.p7s\"\r\n\r\n", boundary)
 	writeBase64(out, signature)
 	fmt.Fprintf(out, "--%s--\r\n", boundary)
-	return out.Flush()
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("smime: writing the signed message: %w", err)
+	}
+	return nil
 }
 
 // micalgNames are those of RFC 8551, section 3.5.3.2.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ceralacca/go-pec/internal/cms"
+	"github.com/ceralacca/go-pec/internal/limit"
 )
 
 // Anchor is an issuer whose certificates are trusted: facts about a certificate
@@ -21,8 +22,8 @@ import (
 type Anchor struct {
 	// Name is for people and reports.
 	Name string
-	// Subject is the DER of the authority's distinguished name, as it stands in
-	// the certificates that it issues.
+	// Subject is the DER of the authority's distinguished name, as it stands, byte
+	// for byte, in the certificates that it issues.
 	Subject []byte
 	// PublicKey is an *rsa.PublicKey or *ecdsa.PublicKey.
 	PublicKey any
@@ -51,8 +52,10 @@ func AnchorFromCertificate(cert *x509.Certificate) (Anchor, error) {
 	if err != nil {
 		return fail("%w", err)
 	}
-	if len(cert.UnhandledCriticalExtensions) > 0 {
-		return fail("critical extension %v is not understood", cert.UnhandledCriticalExtensions[0])
+	for _, id := range cert.UnhandledCriticalExtensions {
+		if !id.Equal(oidNameConstraints) { // those were just read
+			return fail("critical extension %v is not understood", id)
+		}
 	}
 	return Anchor{
 		Name:        cert.Subject.CommonName,
@@ -79,8 +82,10 @@ type Trust struct {
 // enter it.
 const maxKnown = 1024
 
-// NewTrust returns the trust in anchors. CRLs of these anchors are checked and
-// used; CRLs of others are ignored.
+// NewTrust returns the trust in anchors, which must not be changed afterwards.
+// Several may have one subject, with one key or with different ones: a
+// certificate is good if any of them vouches for it. CRLs of these anchors are
+// checked and used; CRLs of others are ignored.
 func NewTrust(anchors []Anchor, crls ...*x509.RevocationList) (*Trust, error) {
 	t := &Trust{
 		anchors: slices.Clone(anchors),
@@ -121,31 +126,38 @@ func (t *Trust) Anchors() []Anchor {
 	return slices.Clone(t.anchors)
 }
 
-// issued is a certificate that an anchor issued. Only times are left to check.
+// issued is a certificate, and who issued it: what does not change with time.
 type issued struct {
-	cert   *x509.Certificate
-	anchor int  // index; noAnchor if none issued it
-	legacy bool // signed with SHA-1, or with a short key
+	cert    *x509.Certificate
+	anchors []int // indices of those whose key signed it; empty if none did
+	legacy  bool  // signed with SHA-1, or with a short key
 }
-
-const noAnchor = -1
 
 const (
 	minRSABits       = 2048
 	minLegacyRSABits = 1024
 )
 
+// maxCandidates is the most certificates of one signature that are parsed because
+// they look like the signer's. One does in a message that nobody tampered with.
+const maxCandidates = 4
+
 // issuedBy finds the signer's certificate among those of a signature, and the
 // anchor that issued it.
 func (t *Trust) issuedBy(certs [][]byte, s *cms.Signer) (*issued, error) {
 	var found *issued
+	candidates := 0
 	for _, der := range certs {
 		if !s.NamesDER(der) {
 			continue
 		}
+		if candidates++; candidates > maxCandidates {
+			return nil, explain(limit.Passed(maxCandidates, "certificates that look like the signer's"), ReasonLimit, partCertificate)
+		}
 		candidate, err := t.lookUp(der)
 		if err != nil {
-			return nil, refusef(ReasonNoCertificate, partCertificate, "reading the certificate: %w", err)
+			// err may quote names from the certificate.
+			return nil, refusef(ReasonNoCertificate, partCertificate, "the signer's certificate can't be read")
 		}
 		if !s.Names(candidate.cert) {
 			continue
@@ -158,14 +170,14 @@ func (t *Trust) issuedBy(certs [][]byte, s *cms.Signer) (*issued, error) {
 	if found == nil {
 		return nil, refusef(ReasonNoCertificate, partCertificate, "the signer's certificate is not in the signature")
 	}
-	if found.anchor == noAnchor {
-		t.findAnchor(found)
+	if len(found.anchors) == 0 {
+		t.findAnchors(found)
 	}
 	return found, nil
 }
 
-// lookUp returns what is known of a certificate, or the certificate without an
-// anchor: looking for that costs an operation with its key.
+// lookUp returns what is known of a certificate, or the certificate without
+// anchors: looking for them costs operations with their keys.
 func (t *Trust) lookUp(der []byte) (*issued, error) {
 	key := sha256.Sum256(der)
 	t.mu.Lock()
@@ -178,39 +190,46 @@ func (t *Trust) lookUp(der []byte) (*issued, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &issued{cert: cert, anchor: noAnchor}, nil
+	return &issued{cert: cert}, nil
 }
 
-// findAnchor finds out which anchor issued a certificate, and remembers it.
-func (t *Trust) findAnchor(i *issued) {
+// findAnchors finds out which anchors issued a certificate, and remembers them.
+func (t *Trust) findAnchors(i *issued) {
 	for n, a := range t.anchors {
-		legacy, ok := a.issuedCertificate(i.cert)
-		if !ok {
-			continue
+		if a.signed(i.cert) {
+			i.anchors = append(i.anchors, n)
 		}
-		i.anchor, i.legacy = n, legacy || isShortKey(i.cert.PublicKey)
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		if len(t.known) >= maxKnown {
-			clear(t.known)
-		}
-		t.known[sha256.Sum256(i.cert.Raw)] = i
+	}
+	if len(i.anchors) == 0 {
 		return
 	}
+	i.legacy = i.cert.SignatureAlgorithm == x509.SHA1WithRSA || isShortKey(i.cert.PublicKey)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.known) >= maxKnown {
+		clear(t.known)
+	}
+	t.known[sha256.Sum256(i.cert.Raw)] = i
 }
 
-// issuedCertificate reports whether the anchor's key signed cert, and whether
-// with SHA-1.
-func (a Anchor) issuedCertificate(cert *x509.Certificate) (legacy, ok bool) {
+// signed reports whether the anchor's key signed cert.
+func (a Anchor) signed(cert *x509.Certificate) bool {
 	if string(a.Subject) != string(cert.RawIssuer) {
-		return false, false
+		return false
 	}
-	// crypto/x509 no longer verifies SHA-1 at all.
-	if cert.SignatureAlgorithm == x509.SHA1WithRSA {
-		return true, verifySHA1WithRSA(a.PublicKey, cert.RawTBSCertificate, cert.Signature)
+	switch cert.SignatureAlgorithm {
+	case x509.SHA1WithRSA:
+		// crypto/x509 refuses these in chains, and may come to refuse them at all.
+		return verifySHA1WithRSA(a.PublicKey, cert.RawTBSCertificate, cert.Signature)
+	case x509.ECDSAWithSHA1:
+		return false // no authority of old used it
 	}
+	return a.checkSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature)
+}
+
+func (a Anchor) checkSignature(algorithm x509.SignatureAlgorithm, signed, signature []byte) bool {
 	issuer := &x509.Certificate{PublicKey: a.PublicKey, PublicKeyAlgorithm: keyAlgorithm(a.PublicKey)}
-	return false, issuer.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) == nil
+	return issuer.CheckSignature(algorithm, signed, signature) == nil
 }
 
 func keyAlgorithm(key any) x509.PublicKeyAlgorithm {

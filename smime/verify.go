@@ -27,7 +27,7 @@ type VerifyOptions struct {
 }
 
 // Signature is the proof that a message's content was signed. Only verification
-// makes one.
+// makes one; the zero value is proof of nothing.
 type Signature struct {
 	certificate *x509.Certificate
 	anchor      string
@@ -36,9 +36,10 @@ type Signature struct {
 	time        time.Time
 	revocation  Revocation
 
-	trust  *Trust
-	issued *issued
-	opts   VerifyOptions
+	// To check at another time.
+	trust        *Trust
+	issued       *issued
+	legacyBefore time.Time
 }
 
 // Certificate returns the certificate of the signer.
@@ -61,12 +62,15 @@ func (s *Signature) Time() time.Time { return s.time }
 func (s *Signature) Revocation() Revocation { return s.revocation }
 
 // Legacy reports whether the certificate was admitted only by LegacyBefore.
-func (s *Signature) Legacy() bool { return s.issued.legacy }
+func (s *Signature) Legacy() bool { return s.issued != nil && s.issued.legacy }
 
 // CheckAt checks that the certificate was good at another time too: valid, and
 // not revoked. Errors are [*Error] values.
 func (s *Signature) CheckAt(t time.Time) error {
-	_, err := s.trust.checkTime(s.issued, t, s.opts.LegacyBefore)
+	if s.issued == nil {
+		return refuse(ReasonNoAnchor, partCertificate, nil)
+	}
+	_, _, err := s.trust.checkTime(s.issued, t, s.legacyBefore)
 	return err
 }
 
@@ -81,24 +85,33 @@ func Verify(r io.Reader, content io.Writer, opts VerifyOptions) (*Signature, err
 	return u.Verify(opts)
 }
 
-// SigningTime returns when the first signer says it signed. Nothing is proven.
-func (u *Unverified) SigningTime() time.Time { return u.data.Signers[0].SigningTime }
+// SigningTime returns when the first signer says it signed, in UTC; zero if it
+// does not say. Nothing is proven.
+func (u *Unverified) SigningTime() time.Time {
+	if u.data == nil {
+		return time.Time{}
+	}
+	return u.data.Signers[0].SigningTime
+}
 
 // Verify checks that the content is what was signed, that the signature is the
 // certificate's, and that an anchor issued that certificate and it was good at
 // the time of the options. Errors are [*Error] values.
 func (u *Unverified) Verify(opts VerifyOptions) (*Signature, error) {
+	if u.data == nil {
+		return nil, refuse(ReasonNotSigned, partMessage, nil)
+	}
 	if u.data.Content != nil {
 		return nil, refuse(ReasonEmbedded, partSignature, nil)
 	}
-	if u.looksSigned {
+	if u.isDERSet {
 		return nil, refusef(ReasonAttributes, partSigned, "the content could be the attributes of a signature")
 	}
 	return verifyData(u.data, u.digests, opts)
 }
 
-// verifyData checks every signature: one that fails, or is another signer's,
-// makes the message ambiguous.
+// verifyData checks every signature: one that fails, or is another signer's, or
+// was made at another time, makes the message ambiguous.
 func verifyData(data *cms.SignedData, digests map[crypto.Hash][]byte, opts VerifyOptions) (*Signature, error) {
 	if opts.Time.IsZero() {
 		opts.Time = time.Now()
@@ -109,10 +122,13 @@ func verifyData(data *cms.SignedData, digests map[crypto.Hash][]byte, opts Verif
 		if err != nil {
 			return nil, err
 		}
-		if first == nil {
+		switch {
+		case first == nil:
 			first = sig
-		} else if !bytes.Equal(first.certificate.Raw, sig.certificate.Raw) {
+		case !bytes.Equal(first.certificate.Raw, sig.certificate.Raw):
 			return nil, refuse(ReasonSigners, partSignature, nil)
+		case !first.signingTime.Equal(sig.signingTime):
+			return nil, refusef(ReasonSigners, partSignature, "one signer at two times")
 		}
 	}
 	return first, nil
@@ -133,35 +149,27 @@ func verifySigner(data *cms.SignedData, s *cms.Signer, digest []byte, opts Verif
 	if err := s.CheckSignature(i.cert.PublicKey, minLegacyRSABits); err != nil {
 		return nil, explain(err, ReasonSignature, partSignature)
 	}
-	if i.anchor == noAnchor {
+	if len(i.anchors) == 0 {
 		return nil, refuse(ReasonIssuer, partCertificate, nil)
 	}
 	if s.Digest == crypto.SHA1 && !opts.RefuseSHA1From.IsZero() && !opts.Time.Before(opts.RefuseSHA1From) {
 		return nil, refusef(ReasonWeakDigest, partSignature, "SHA-1 at %s", instant(opts.Time))
 	}
-	revocation, err := t.checkTime(i, opts.Time, opts.LegacyBefore)
+	anchor, revocation, err := t.checkTime(i, opts.Time, opts.LegacyBefore)
 	if err != nil {
 		return nil, err
 	}
 	return &Signature{
-		certificate: i.cert,
-		anchor:      t.anchors[i.anchor].Name,
-		digest:      s.Digest,
-		signingTime: s.SigningTime,
-		time:        opts.Time,
-		revocation:  revocation,
-		trust:       t,
-		issued:      i,
-		opts:        opts,
+		certificate:  i.cert,
+		anchor:       anchor.Name,
+		digest:       s.Digest,
+		signingTime:  s.SigningTime,
+		time:         opts.Time,
+		revocation:   revocation,
+		trust:        t,
+		issued:       i,
+		legacyBefore: opts.LegacyBefore,
 	}, nil
-}
-
-// checkTime judges a certificate as of a time.
-func (t *Trust) checkTime(i *issued, at, legacyBefore time.Time) (Revocation, error) {
-	if err := t.checkCertificate(i, at, legacyBefore); err != nil {
-		return "", err
-	}
-	return t.revoked[i.anchor].check(i.cert, at)
 }
 
 // maxOpaque bounds the input of [VerifyOpaque].
