@@ -43,21 +43,34 @@ var (
 //   - If Update returns another error than f's or ErrConflict, its effect is not
 //     known: it may have been kept (the answer of a database can be lost). The
 //     caller looks again before it decides anything.
-//   - f may be called more than once, and must not keep tx.
+//   - f may be called more than once. It uses tx from one goroutine at a time,
+//     does not keep it, and calls no other method of the store.
 //
 // View runs f in a transaction that changes nothing and sees one state of the
-// account.
+// account. In it, methods that would change something fail.
 //
 // Methods may be called by many goroutines. They honour ctx: a call that was
-// canceled before its commit has no effect. Records are values: the store keeps
-// no reference to what it is given, and gives none to what it keeps.
+// canceled before its commit has no effect, and its error wraps that of ctx.
+//
+// Records are values: the store keeps no reference to what it is given, and gives
+// none to what it keeps. What comes back is what was given, with this licence:
+//   - Times are kept to the microsecond, and what is finer is cut off. They come
+//     back in UTC, but for [Notice].Instant, which keeps its offset.
+//   - An empty slice or map may come back as nil, and nil as an empty one.
+//   - Text is UTF-8 without NUL bytes. In other text, each byte that is not may
+//     come back as U+FFFD. As a key (of an account, batch, Message-ID, fact or
+//     folder) a store may refuse such text; it finds nothing under it.
+//
+// Text is ordered by its bytes. Where a method takes a limit, less than 1 gives
+// nothing.
 //
 // Package storetest checks all of this for any store.
 type Store interface {
 	Update(ctx context.Context, account string, f func(tx Tx) error) error
 	View(ctx context.Context, account string, f func(tx Tx) error) error
 
-	// Accounts yields the name of each account that has a record, in order.
+	// Accounts yields the name of each account of which there is an [Account]
+	// record, in order.
 	Accounts(ctx context.Context) iter.Seq2[string, error]
 
 	Blobs
@@ -71,7 +84,8 @@ type Blobs interface {
 	// that is there already is not kept twice. An error of r is returned wrapped,
 	// and nothing is kept.
 	PutBlob(ctx context.Context, r io.Reader) (Digest, int64, error)
-	// OpenBlob opens a blob for reading; [ErrNotFound] if there is none.
+	// OpenBlob opens a blob for reading; [ErrNotFound] if there is none. When ctx
+	// ends, reading from it may fail.
 	OpenBlob(ctx context.Context, d Digest) (Blob, error)
 }
 
@@ -95,7 +109,9 @@ type Tx interface {
 	Batches() ([]Batch, error)
 	PutBatch(Batch) error
 
-	// AddSend adds a send; [ErrExists] if its batch has one of that row.
+	// AddSend adds a send; [ErrExists] if there is one of that batch and row.
+	// Methods below that take a SendID fail with [ErrNotFound] if there is no such
+	// send, but for PutMessageID, which does not look.
 	AddSend(Send, Progress) error
 	Send(SendID) (Send, error)
 	Progress(SendID) (Progress, error)
@@ -108,7 +124,8 @@ type Tx interface {
 
 	// PutMessageID names a send by a Message-ID without angle brackets, and
 	// SendByMessageID finds it. An account uses a Message-ID once: another
-	// PutMessageID of it fails with [ErrExists].
+	// PutMessageID of it fails with [ErrExists], or Update does, keeping nothing,
+	// so that a store may write many together.
 	PutMessageID(messageID string, id SendID, attempt int) error
 	SendByMessageID(messageID string) (SendID, int, error)
 
@@ -117,16 +134,17 @@ type Tx interface {
 	AddFact(SendID, Fact) (added bool, err error)
 	// Facts returns the facts about a send, in any order.
 	Facts(SendID) ([]Fact, error)
-	// NthLastTry returns when the n-th last FactTry of the account happened, 1
-	// being the last one; ErrNotFound if there are fewer.
+	// NthLastTry returns when the n-th last FactTry of the account happened, by
+	// its At, 1 being the last one; ErrNotFound if there are fewer.
 	NthLastTry(n int) (time.Time, error)
 
-	// PutMail keeps what is known of a message found in the account's mailbox.
+	// PutMail keeps what is known of a message found in the account's mailbox, in
+	// place of what was known of it before.
 	PutMail(Mail) error
 	// Mail finds one by where it is in the mailbox.
 	Mail(MailID) (Mail, error)
-	// Mails returns up to limit of those with a disposition, by their digest and
-	// place, from the one after.
+	// Mails returns up to limit of those with a disposition, by folder,
+	// UIDVALIDITY and UID, from the one after.
 	Mails(d Disposition, after MailID, limit int) ([]Mail, error)
 
 	// AddAudit appends an entry to the account's audit trail; its Seq is one more
