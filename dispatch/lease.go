@@ -17,7 +17,9 @@ type Lease struct {
 	Holder string `json:"holder,omitempty"`
 	// Token is that of the latest lease, held or not.
 	Token int64 `json:"token"`
-	// Until is when it ends, by the clocks of the workers, in UTC.
+	// Until is when it ends, by the clocks of the workers' machines, in UTC. Their
+	// clocks should agree to within a fraction of a lease; where they don't, a
+	// worker may lose its lease early, and nothing else happens.
 	Until time.Time `json:"until,omitzero"`
 }
 

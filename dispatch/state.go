@@ -263,18 +263,23 @@ func (a *attempt) judge() Status {
 }
 
 // submission finds what SMTP said: the rules that come last, when no receipt
-// says more.
+// says more. A refusal can come before anything was at risk, and a try can be
+// without an outcome, so both number the tries.
 func (a *attempt) submission() {
 	s := &a.status
 	s.State = Prepared
-	for _, t := range a.tries {
-		outcome := a.outcomeOf(t.Try)
-		s.Try = max(s.Try, t.Try)
-		if s.SubmittedAt.IsZero() || t.At.Before(s.SubmittedAt) {
-			s.SubmittedAt = t.At
+	for _, f := range slices.Concat(a.tries, a.outcomes) {
+		s.Try = max(s.Try, f.Try)
+		if f.Kind == FactTry && (s.SubmittedAt.IsZero() || f.At.Before(s.SubmittedAt)) {
+			s.SubmittedAt = f.At
 		}
-		// A try that may have gone out is never made good by another.
-		if state := stateOfOutcome(outcome.Outcome); rank(state) > rank(s.State) {
+	}
+	for try := 1; try <= s.Try; try++ {
+		outcome := a.outcomeOf(try)
+		state := stateOfOutcome(outcome.Outcome)
+		// A try that may have gone out is never made good by another. Of the
+		// others, the last one counts.
+		if rank(s.State) <= rank(Refused) || rank(state) > rank(s.State) {
 			s.State = state
 			s.Cause, s.Detail = causeOfOutcome(outcome)
 		}

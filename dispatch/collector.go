@@ -1,0 +1,555 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"time"
+
+	"github.com/ceralacca/go-pec/pec"
+	"github.com/ceralacca/go-pec/receipt"
+	"github.com/ceralacca/go-pec/smime"
+)
+
+// collector reads the mailbox of one account.
+type collector struct {
+	*worker
+	work   context.Context // outlives the stop, so that what was read is stored
+	unread map[MailID]int  // how often a message could not be fetched
+}
+
+// maxFetches is how often a message that can't be fetched is tried, before it is
+// set apart: it must not keep those behind it from being read.
+const maxFetches = 3
+
+// collectLoop reads the mailbox until ctx ends.
+func (w *worker) collectLoop(ctx, work context.Context) {
+	c := &collector{worker: w, work: work, unread: make(map[MailID]int)}
+	for failures := 0; ctx.Err() == nil; {
+		if c.isSuspended(ctx) {
+			nap(ctx, maxNap)
+			continue
+		}
+		progress, err := c.session(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if errors.Is(err, ErrAuth) {
+			w.suspend("IMAP login refused")
+			continue
+		}
+		if progress {
+			failures = 0
+		}
+		failures++
+		wait := backoff(failures, firstReconnect, lastReconnect)
+		w.log().Warn("reading the mailbox", slog.Any("error", err), slog.Duration("wait", wait))
+		now := w.d.now()
+		w.d.cfg.Observe(Event{Kind: EventConnection, At: now, Account: w.name, Detail: "IMAP", Until: now.Add(wait)})
+		nap(ctx, wait)
+	}
+}
+
+func (c *collector) isSuspended(ctx context.Context) bool {
+	account, err := c.d.Account(ctx, c.cfg.Address)
+	return err == nil && account.Suspended != ""
+}
+
+// session reads over one connection, until ctx ends or something fails. It
+// reports whether it got as far as reading all folders.
+func (c *collector) session(ctx context.Context) (progress bool, err error) {
+	s, err := c.cfg.Mailbox.Open(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer s.Close()
+	folders := c.cfg.folders()
+	for {
+		for i := len(folders) - 1; i >= 0; i-- { // the first one last: Wait is about it
+			if err := c.readFolder(ctx, s, folders[i]); err != nil {
+				return progress, err
+			}
+		}
+		progress = true
+		if err := c.fileCopies(ctx, s); err != nil {
+			return progress, err
+		}
+		if _, err := s.Select(ctx, folders[0]); err != nil {
+			return progress, err
+		}
+		if err := s.Wait(ctx, c.d.cfg.Poll); err != nil {
+			return progress, err
+		}
+	}
+}
+
+// Sizes of what is looked at together.
+const (
+	headChunk  = 500
+	fetchChunk = 50
+)
+
+// readFolder reads what is new in a folder.
+func (c *collector) readFolder(ctx context.Context, s MailboxSession, folder string) error {
+	state, err := s.Select(ctx, folder)
+	if err != nil {
+		return err
+	}
+	account, err := c.d.Account(ctx, c.cfg.Address)
+	if err != nil {
+		return err
+	}
+	after := account.Cursors[folder]
+	if after.UIDValidity != state.UIDValidity {
+		after = Cursor{UIDValidity: state.UIDValidity} // the folder was made anew
+	}
+	for {
+		heads, err := take(s.Heads(ctx, after.UID), headChunk)
+		if err != nil {
+			return err
+		}
+		if len(heads) == 0 {
+			return nil
+		}
+		p := &portion{folder: folder, validity: state.UIDValidity}
+		if err := c.sort(ctx, p, heads); err != nil {
+			return err
+		}
+		if err := c.read(ctx, s, p); err != nil {
+			return err
+		}
+		after.UID = heads[len(heads)-1].UID
+	}
+}
+
+// take returns the first n of a sequence.
+func take[T any](seq iter.Seq2[T, error], n int) ([]T, error) {
+	var list []T
+	for v, err := range seq {
+		if err != nil {
+			return list, err
+		}
+		if list = append(list, v); len(list) == n {
+			break
+		}
+	}
+	return list, nil
+}
+
+// portion is a run of messages of a folder.
+type portion struct {
+	folder   string
+	validity uint32
+	last     uint32 // UID of the last message
+	wanted   []*found
+	orphans  []*found // receipts of others, by their header
+}
+
+// found is a message in the mailbox that may be about a send.
+type found struct {
+	mail  Mail
+	class pec.Class
+	read  bool
+
+	receipt *receipt.Receipt // nil unless verified
+	err     error            // why not
+	match   match
+	noMatch error
+	notice  *Notice
+	bounce  []string // identifiers that a bounce names
+}
+
+// sort tells by their headers which messages to fetch. A receipt whose header
+// names a Message-ID that is not ours is another program's: a header that was
+// changed would make it be refused anyway.
+func (c *collector) sort(ctx context.Context, p *portion, heads []MailHead) error {
+	p.last = heads[len(heads)-1].UID
+	return c.d.cfg.Store.View(ctx, c.name, func(tx Tx) error {
+		p.wanted, p.orphans = nil, nil
+		for _, h := range heads {
+			f := c.newFound(p, h)
+			switch f.class.Category {
+			case pec.CategoryDSN, pec.CategoryAnomaly:
+				if h.Size <= maxBounce {
+					p.wanted = append(p.wanted, f)
+				}
+			case pec.CategoryReceipt:
+				known, err := isKnown(tx, f.class.Reference)
+				if err != nil {
+					return err
+				}
+				if known {
+					p.wanted = append(p.wanted, f)
+				} else {
+					f.noMatch = fmt.Errorf("%w: unknown Message-ID", errNoMatch)
+					p.orphans = append(p.orphans, f)
+				}
+			}
+		}
+		return nil
+	})
+}
+
+func (c *collector) newFound(p *portion, h MailHead) *found {
+	class := pec.Classify(h.Header)
+	return &found{
+		class: class,
+		mail: Mail{
+			ID:       MailID{Folder: p.folder, UIDValidity: p.validity, UID: h.UID},
+			Found:    c.d.now(),
+			Size:     h.Size,
+			Category: class.Category,
+			Kind:     class.Kind,
+		},
+	}
+}
+
+// isKnown reports whether a reference is to a message of ours, or to none that
+// can be told.
+func isKnown(tx Tx, reference string) (bool, error) {
+	if reference == "" {
+		return true, nil
+	}
+	_, _, err := tx.SendByMessageID(pec.BareMessageID(reference))
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// read fetches, verifies and stores what is wanted of a portion, some at a time,
+// and moves the cursor on.
+func (c *collector) read(ctx context.Context, s MailboxSession, p *portion) error {
+	settled := p.orphans
+	for len(p.wanted) > 0 {
+		n := min(fetchChunk, len(p.wanted))
+		some := p.wanted[:n]
+		p.wanted = p.wanted[n:]
+		fetchErr := c.fetch(ctx, s, some)
+		if err := c.matchAll(ctx, some); err != nil {
+			return err
+		}
+		upTo := c.cutUnread(some, fetchErr)
+		if err := c.settle(p, append(settled, some[:upTo]...), cursorAfter(some[:upTo])); err != nil {
+			return err
+		}
+		settled = nil
+		if fetchErr != nil {
+			return fetchErr
+		}
+		if err := c.purge(ctx, s, some[:upTo]); err != nil {
+			return err
+		}
+	}
+	return c.settle(p, settled, p.last)
+}
+
+// cursorAfter returns the UID up to which everything was read; 0 if nothing was.
+func cursorAfter(some []*found) uint32 {
+	if len(some) == 0 {
+		return 0
+	}
+	return some[len(some)-1].mail.ID.UID
+}
+
+// cutUnread returns how many messages, from the first, are dealt with. One that
+// could not be fetched time and again is set apart; one that is gone is done.
+func (c *collector) cutUnread(some []*found, fetchErr error) int {
+	if fetchErr == nil {
+		return len(some)
+	}
+	for i, f := range some {
+		if f.read {
+			continue
+		}
+		var ours storeError
+		if errors.As(fetchErr, &ours) {
+			return i
+		}
+		c.unread[f.mail.ID]++
+		if c.unread[f.mail.ID] < maxFetches {
+			return i
+		}
+		f.read, f.err = true, fmt.Errorf("it can't be fetched: %w", fetchErr)
+		return i + 1
+	}
+	return len(some)
+}
+
+// storeError is an error of the store, which is no fault of a message.
+type storeError struct{ error }
+
+func (e storeError) Unwrap() error { return e.error }
+
+// fetch stores and verifies messages. It marks those that it read.
+func (c *collector) fetch(ctx context.Context, s MailboxSession, some []*found) error {
+	byUID := make(map[uint32]*found, len(some))
+	uids := make([]uint32, len(some))
+	for i, f := range some {
+		uids[i] = f.mail.ID.UID
+		byUID[uids[i]] = f
+	}
+	return s.Fetch(ctx, uids, func(uid uint32, size int64, r io.Reader) error {
+		f := byUID[uid]
+		if f == nil || f.read {
+			return nil
+		}
+		in := &watchedReader{r: r}
+		raw, _, err := c.d.cfg.Store.PutBlob(ctx, in)
+		if err == nil {
+			f.mail.Raw, f.mail.Size = raw, size
+			err = c.verify(ctx, f)
+		}
+		if err != nil && in.err == nil {
+			return storeError{err}
+		}
+		f.read = err == nil
+		return err
+	})
+}
+
+// watchedReader remembers the error of a reader.
+type watchedReader struct {
+	r   io.Reader
+	err error
+}
+
+func (w *watchedReader) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	if err != nil && err != io.EOF {
+		w.err = err
+	}
+	return n, err
+}
+
+// verify judges a message that was stored. A message that is refused is a result;
+// an error is the store's.
+func (c *collector) verify(ctx context.Context, f *found) error {
+	blob, err := c.d.cfg.Store.OpenBlob(ctx, f.mail.Raw)
+	if err != nil {
+		return err
+	}
+	defer blob.Close()
+	whole := func() io.Reader { return io.NewSectionReader(blob, 0, blob.Size()) }
+	if f.class.Category != pec.CategoryReceipt {
+		f.bounce = readBounce(whole())
+		return nil
+	}
+	opts := c.d.cfg.Verify
+	opts.Now, opts.At = c.d.now, c.d.now()
+	f.receipt, f.err = receipt.Verify(whole(), opts)
+	if errors.Is(f.err, smime.ReasonExpired) {
+		// It arrived while nobody was looking: the certificate has ended since.
+		opts.At = time.Time{}
+		f.receipt, f.err = receipt.Verify(whole(), opts)
+	}
+	return nil
+}
+
+// matchAll finds what verified messages are about, and what deliveries prove.
+func (c *collector) matchAll(ctx context.Context, some []*found) error {
+	err := c.d.cfg.Store.View(ctx, c.name, func(tx Tx) error {
+		for _, f := range some {
+			if !f.read {
+				continue
+			}
+			if err := c.matchOne(tx, f); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, f := range some {
+		if f.notice == nil || f.notice.Kind != NoticeDelivery {
+			continue
+		}
+		if err := c.prove(ctx, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *collector) matchOne(tx Tx, f *found) error {
+	var err error
+	switch {
+	case f.receipt != nil:
+		data := f.receipt.Data()
+		if noticeKinds[data.Kind] == "" {
+			f.noMatch = fmt.Errorf("%w: %s is for providers", errNoMatch, data.Kind)
+			return nil
+		}
+		f.match, err = findMatch(tx, c.cfg.Address, data)
+		if err == nil {
+			f.notice = noticeOf(f.receipt, f.match.send.Recipient)
+		}
+	case len(f.bounce) > 0:
+		f.match, err = matchAny(tx, f.bounce)
+	case f.err != nil && f.class.Reference != "":
+		f.match, err = matchAny(tx, []string{f.class.Reference})
+	default:
+		err = errNoMatch
+	}
+	if errors.Is(err, errNoMatch) {
+		f.noMatch, err = err, nil
+	}
+	return err
+}
+
+// matchAny finds a send by an identifier that is no evidence.
+func matchAny(tx Tx, ids []string) (match, error) {
+	for _, id := range ids {
+		sendID, attempt, err := tx.SendByMessageID(pec.BareMessageID(id))
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return match{}, err
+		}
+		send, err := tx.Send(sendID)
+		return match{send, attempt}, err
+	}
+	return match{}, errNoMatch
+}
+
+// prove compares what was delivered with what was sent.
+func (c *collector) prove(ctx context.Context, f *found) error {
+	blob, err := c.d.cfg.Store.OpenBlob(ctx, f.mail.Raw)
+	if err != nil {
+		return err
+	}
+	defer blob.Close()
+	sent, err := openContent(ctx, c.d.cfg.Store, f.match.send, f.notice.MessageID)
+	if err != nil {
+		return err
+	}
+	defer sent.Close()
+	proof, err := f.receipt.Prove(blob, sent)
+	if err != nil {
+		return err
+	}
+	f.notice.Proof, f.notice.ProofMethod, f.notice.ProofDetail = proof.Result, proof.Method, proof.Reason
+	return nil
+}
+
+// settle stores what was found, and how far the folder was read.
+func (c *collector) settle(p *portion, some []*found, upTo uint32) error {
+	if len(some) == 0 && upTo == 0 {
+		return nil
+	}
+	err := c.do(c.work, func(t *transaction) error {
+		for _, f := range some {
+			if err := c.settleOne(t, f); err != nil {
+				return err
+			}
+		}
+		if upTo > 0 {
+			if t.account.Cursors == nil {
+				t.account.Cursors = make(map[string]Cursor)
+			}
+			t.account.Cursors[p.folder] = Cursor{UIDValidity: p.validity, UID: upTo}
+		}
+		return nil
+	})
+	if err == nil {
+		for _, f := range some {
+			delete(c.unread, f.mail.ID)
+		}
+	}
+	return err
+}
+
+// settleOne stores one message that was found, and draws the consequences.
+func (c *collector) settleOne(t *transaction, f *found) error {
+	mail := f.mail
+	fact := Fact{At: t.now, Attempt: f.match.attempt, Raw: mail.Raw}
+	switch {
+	case f.notice != nil:
+		mail.Disposition = MailMatched
+		fact.Kind, fact.Key = FactNotice, noticeKey(f.notice.Signed)
+		fact.At, fact.Notice = f.notice.Instant.UTC(), f.notice
+	case f.noMatch == nil && len(f.bounce) > 0:
+		mail.Disposition = MailMatched
+		fact.Kind, fact.Key = FactBounce, bounceKey(mail.Raw)
+	case f.noMatch == nil && f.err != nil && !mail.Raw.IsZero():
+		mail.Disposition, mail.Reason = MailClaim, f.err.Error()
+		fact.Kind, fact.Key, fact.Reason = FactClaim, claimKey(mail.Raw), mail.Reason
+	case f.err != nil:
+		mail.Disposition, mail.Reason = MailUnreadable, f.err.Error()
+	case f.class.Category != pec.CategoryReceipt || f.noMatch == nil:
+		return nil // other people's mail, or gone before it could be fetched
+	default:
+		mail.Disposition, mail.Reason = MailOrphan, f.noMatch.Error()
+	}
+	if fact.Kind == "" {
+		t.events = append(t.events, Event{Kind: EventMail, At: t.now, Detail: string(mail.Disposition)})
+		return t.PutMail(mail)
+	}
+	mail.Send = f.match.send.ID
+	if err := t.PutMail(mail); err != nil {
+		return err
+	}
+	if _, err := t.learn(f.match.send, fact); err != nil {
+		return err
+	}
+	return rememberID(t, f)
+}
+
+// rememberID makes the provider's identifier lead to the send: bounces and
+// replies name it, since recipients see no other Message-ID.
+func rememberID(t *transaction, f *found) error {
+	if f.notice == nil || f.notice.Kind != NoticeAcceptance {
+		return nil
+	}
+	err := t.PutMessageID(pec.BareMessageID(f.notice.ID), f.match.send.ID, f.match.attempt)
+	if errors.Is(err, ErrExists) {
+		return nil
+	}
+	return err
+}
+
+// purge removes receipts that are safe in the store from the mailbox, if the
+// account asks for it.
+func (c *collector) purge(ctx context.Context, s MailboxSession, some []*found) error {
+	if !c.cfg.Purge {
+		return nil
+	}
+	for _, f := range some {
+		if f.notice == nil {
+			continue
+		}
+		if err := checkBlob(ctx, c.d.cfg.Store, f.mail.Raw); err != nil {
+			return fmt.Errorf("reading back what was stored: %w", err)
+		}
+		if err := s.Remove(ctx, f.mail.ID.UID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fileCopies puts copies of what was sent into the folder for them.
+func (c *collector) fileCopies(ctx context.Context, s MailboxSession) error {
+	for {
+		select {
+		case send := <-c.sent:
+			content, err := openContent(ctx, c.d.cfg.Store, send, send.MessageID)
+			if err != nil {
+				return err
+			}
+			err = s.Append(ctx, c.cfg.SentFolder, content.Size(), content.Reader())
+			content.Close()
+			if err != nil {
+				return err
+			}
+		default:
+			return nil
+		}
+	}
+}

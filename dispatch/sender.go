@@ -1,0 +1,491 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/ceralacca/go-pec/receipt"
+)
+
+// sender hands the messages of one account to its provider.
+type sender struct {
+	*worker
+	work  context.Context // outlives the stop, so that a message in hand is finished
+	queue chan Send
+
+	mu       sync.Mutex // guards what follows
+	inHand   map[SendID]bool
+	hold     time.Time // no message leaves before
+	failures int       // connections that failed in a row, without any answer
+}
+
+// Waits after a connection that failed, and after a provider that said it was too
+// much.
+const (
+	firstReconnect = time.Second
+	lastReconnect  = 5 * time.Minute
+	throttlePause  = 2 * time.Minute
+	idleConnection = 20 * time.Second
+	emptyQueue     = time.Second
+)
+
+// sendLoop sends until ctx ends.
+func (w *worker) sendLoop(ctx, work context.Context) {
+	s := &sender{
+		worker: w,
+		work:   work,
+		queue:  make(chan Send),
+		inHand: make(map[SendID]bool),
+	}
+	var connections sync.WaitGroup
+	for range w.cfg.Profile.OrDefault().Connections {
+		connections.Go(func() { s.connection(ctx) })
+	}
+	s.feed(ctx)
+	close(s.queue)
+	connections.Wait()
+}
+
+// feed puts what is due into the queue, at the pace of the profile.
+func (s *sender) feed(ctx context.Context) {
+	limiter := pace(s.cfg.Profile.OrDefault())
+	for ctx.Err() == nil {
+		sends, next, err := s.due(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				s.log().Error("looking for what is due", slog.Any("error", err))
+			}
+			next = s.d.now().Add(firstReconnect)
+		}
+		for _, send := range sends {
+			now := s.d.now()
+			delay := limiter.ReserveN(now, 1).DelayFrom(now)
+			if s.d.napUntil(ctx, now.Add(delay), nil) != nil || s.napHold(ctx) != nil {
+				return
+			}
+			if !s.offer(ctx, send) {
+				return
+			}
+		}
+		if len(sends) == 0 && s.d.napUntil(ctx, next, s.wake) != nil {
+			return
+		}
+	}
+}
+
+// napHold waits as long as the account is on hold.
+func (s *sender) napHold(ctx context.Context) error {
+	s.mu.Lock()
+	hold := s.hold
+	s.mu.Unlock()
+	return s.d.napUntil(ctx, hold, nil)
+}
+
+func (s *sender) holdUntil(t time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t.After(s.hold) {
+		s.hold = t
+	}
+}
+
+// offer gives a send to whichever connection is free.
+func (s *sender) offer(ctx context.Context, send Send) bool {
+	s.mu.Lock()
+	s.inHand[send.ID] = true
+	s.mu.Unlock()
+	select {
+	case s.queue <- send:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (s *sender) letGo(id SendID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.inHand, id)
+}
+
+// window is how many sends are looked up at a time.
+const window = 200
+
+// due returns sends that may leave now, and when to look again if there are none.
+func (s *sender) due(ctx context.Context) (sends []Send, next time.Time, err error) {
+	now := s.d.now()
+	next = now.Add(emptyQueue)
+	err = s.d.cfg.Store.View(ctx, s.name, func(tx Tx) error {
+		account, err := tx.Account()
+		if err != nil {
+			return err
+		}
+		if account.Suspended != "" {
+			return nil
+		}
+		if account.PausedUntil.After(now) {
+			next = account.PausedUntil
+			return nil
+		}
+		sends, err = s.dueIn(tx, now)
+		return err
+	})
+	return sends, next, err
+}
+
+func (s *sender) dueIn(tx Tx, now time.Time) ([]Send, error) {
+	batches, err := tx.Batches()
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range batches {
+		if b.Counts[Prepared] == 0 || b.mayLeave(s.d.cfg.Policy, now) != nil {
+			continue
+		}
+		s.mu.Lock()
+		busy := len(s.inHand)
+		s.mu.Unlock()
+		due, err := tx.Due(b.Name, now, window+busy)
+		if err != nil {
+			return nil, err
+		}
+		if due = s.notInHand(due); len(due) > 0 {
+			return due, nil
+		}
+	}
+	return nil, nil
+}
+
+func (s *sender) notInHand(sends []Send) []Send {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var free []Send
+	for _, send := range sends {
+		if !s.inHand[send.ID] {
+			free = append(free, send)
+		}
+	}
+	return free
+}
+
+// mayLeave says why the sends of a batch may not leave, or nil.
+func (b *Batch) mayLeave(policy ApprovalPolicy, now time.Time) error {
+	switch {
+	case b.Phase != PhaseApproved:
+		return fmt.Errorf("%w: batch is %s", ErrNotApproved, b.Phase)
+	case b.Paused:
+		return fmt.Errorf("%w: batch is paused", ErrNotApproved)
+	}
+	return policy(*b, now)
+}
+
+// connection sends over one session after another until the queue is closed.
+func (s *sender) connection(ctx context.Context) {
+	var c connection
+	defer c.close()
+	idle := time.NewTimer(idleConnection)
+	defer idle.Stop()
+	for {
+		idle.Reset(idleConnection)
+		select {
+		case send, ok := <-s.queue:
+			if !ok {
+				return
+			}
+			s.send(ctx, &c, send)
+			s.letGo(send.ID)
+		case <-idle.C:
+			c.close()
+		}
+	}
+}
+
+// connection is a session, if one is open.
+type connection struct {
+	session SubmitSession
+	used    int
+}
+
+func (c *connection) close() {
+	if c.session != nil {
+		c.session.Close()
+		c.session, c.used = nil, 0
+	}
+}
+
+// send hands over one message, if all that must hold still does.
+func (s *sender) send(ctx context.Context, c *connection, send Send) {
+	if ctx.Err() != nil || !s.open(ctx, c) {
+		return
+	}
+	err := s.submit(c, send)
+	limit := s.cfg.Profile.MessagesPerConnection
+	if c.used++; limit > 0 && c.used >= limit {
+		c.close()
+	}
+	var over *quotaError
+	switch {
+	case err == nil:
+	case errors.As(err, &over):
+		s.holdUntil(over.until)
+	case errors.Is(err, ErrNotApproved), errors.Is(err, ErrLeaseLost), errors.Is(err, errNotDue):
+		// It stays; who decided that knows.
+	case ctx.Err() == nil:
+		s.rest(ctx, "sending", err)
+	}
+}
+
+// open makes sure that there is a session. When it returns false, the account
+// rests.
+func (s *sender) open(ctx context.Context, c *connection) bool {
+	if c.session != nil {
+		return true
+	}
+	session, err := s.cfg.Submitter.Open(ctx)
+	switch {
+	case err == nil:
+		c.session = session
+		return true
+	case ctx.Err() != nil:
+	case errors.Is(err, ErrAuth):
+		s.suspend("SMTP login refused")
+	default:
+		s.rest(ctx, "connecting to send", err)
+	}
+	return false
+}
+
+// rest waits after a failure that says nothing of a message, longer each time.
+func (s *sender) rest(ctx context.Context, what string, err error) {
+	s.mu.Lock()
+	s.failures++
+	wait := backoff(s.failures, firstReconnect, lastReconnect)
+	s.mu.Unlock()
+	s.log().Warn(what, slog.Any("error", err), slog.Duration("wait", wait))
+	now := s.d.now()
+	s.d.cfg.Observe(Event{Kind: EventConnection, At: now, Account: s.name, Detail: what, Until: now.Add(wait)})
+	nap(ctx, wait)
+}
+
+func (s *sender) rested() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failures = 0
+}
+
+// suspend keeps the account from working until a person resumes it.
+func (w *worker) suspend(reason string) {
+	err := w.do(context.Background(), func(t *transaction) error { return t.suspend(reason) })
+	if err != nil {
+		w.log().Error("suspending an account", slog.Any("error", err))
+	}
+}
+
+func (t *transaction) suspend(reason string) error {
+	if t.account.Suspended != "" {
+		return nil
+	}
+	t.account.Suspended = reason
+	t.events = append(t.events, Event{Kind: EventSuspended, At: t.now, Cause: receipt.CauseAuth, Detail: reason})
+	return t.audit("suspend-account", SendID{}, reason)
+}
+
+// submit hands one message over and writes down what became of it.
+func (s *sender) submit(c *connection, send Send) error {
+	try := &tried{send: send}
+	if err := s.prepare(try); err != nil {
+		return err
+	}
+	content, err := openContent(s.work, s.d.cfg.Store, send, try.messageID)
+	if err != nil {
+		return fmt.Errorf("opening the message: %w", err)
+	}
+	defer content.Close()
+	result := c.session.Submit(s.work, Submission{
+		From:    s.cfg.Address,
+		To:      send.Recipient,
+		Size:    content.Size(),
+		Message: content.Reader(),
+	}, func() error { return s.intend(try) })
+	if result.Broken {
+		c.close()
+	}
+	if result.Code != 0 {
+		s.rested()
+	}
+	if err := s.conclude(try, result); err != nil {
+		return err
+	}
+	if result.Outcome == OutcomeNotSent {
+		return result.Err
+	}
+	return nil
+}
+
+// tried is one try to send a message.
+type tried struct {
+	send      Send
+	attempt   int
+	try       int
+	messageID string
+	intended  bool // the intent was stored
+}
+
+// errNotDue is the error of a send that is not due any more: another decision, or
+// a receipt, came in between.
+var errNotDue = errors.New("dispatch: not due any more")
+
+// prepare looks up which try this is.
+func (s *sender) prepare(t *tried) error {
+	return s.d.cfg.Store.View(s.work, s.name, func(tx Tx) error {
+		facts, err := tx.Facts(t.send.ID)
+		if err != nil {
+			return err
+		}
+		status := StatusOf(t.send.Recipient, facts)
+		if status.State != Prepared {
+			return errNotDue
+		}
+		t.attempt, t.try, t.messageID = status.Attempt, status.Try+1, status.MessageID
+		return nil
+	})
+}
+
+// intend stores that the message is about to leave, if it may. The final dot
+// waits for it: once it is stored, the message counts as possibly sent.
+func (s *sender) intend(t *tried) error {
+	err := s.do(s.work, func(tx *transaction) error {
+		if err := s.mayLeave(tx, t); err != nil {
+			return err
+		}
+		_, err := tx.learn(t.send, Fact{
+			Key: tryKey(t.attempt, t.try), Kind: FactTry, At: tx.now, Attempt: t.attempt, Try: t.try,
+		})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	t.intended = true
+	if !s.holds() {
+		return ErrLeaseLost
+	}
+	return nil
+}
+
+// mayLeave checks, within the transaction that stores the intent, everything that
+// could have changed since the send was found to be due.
+func (s *sender) mayLeave(tx *transaction, t *tried) error {
+	progress, err := tx.Progress(t.send.ID)
+	if err != nil {
+		return err
+	}
+	if progress.State == Unknown && s.intendedBefore(tx, t) {
+		return nil // the same intent: the answer to its commit was lost
+	}
+	batch, err := tx.batch(t.send.ID.Batch)
+	if err != nil {
+		return err
+	}
+	if err := batch.mayLeave(s.d.cfg.Policy, tx.now); err != nil {
+		return refusal{err}
+	}
+	if progress.State != Prepared || progress.Due.IsZero() || progress.Due.After(tx.now) || tx.account.Suspended != "" {
+		return refusal{errNotDue}
+	}
+	return checkQuotas(tx, quotas(s.cfg.Profile.OrDefault()))
+}
+
+func (s *sender) intendedBefore(tx *transaction, t *tried) bool {
+	facts, err := tx.Facts(t.send.ID)
+	if err != nil {
+		return false
+	}
+	for _, f := range facts {
+		if f.Key == tryKey(t.attempt, t.try) {
+			return true
+		}
+	}
+	return false
+}
+
+// conclude stores how a try ended. Nothing is stored of one that ended before
+// anything was at risk and without an answer.
+func (s *sender) conclude(t *tried, r Result) error {
+	if r.Outcome == OutcomeNotSent && !t.intended {
+		return nil
+	}
+	aboutAccount := s.isAboutAccount(r)
+	if aboutAccount {
+		r.Outcome = OutcomeTemporary
+	}
+	err := s.do(s.work, func(tx *transaction) error {
+		if aboutAccount {
+			if err := s.stopAccount(tx, r); err != nil {
+				return err
+			}
+		}
+		reply := r.Reply
+		if r.Code == 0 && r.Err != nil {
+			reply = r.Err.Error()
+		}
+		_, err := tx.learn(t.send, Fact{
+			Key: outcomeKey(t.attempt, t.try), Kind: FactOutcome, At: tx.now, Attempt: t.attempt, Try: t.try,
+			Outcome: r.Outcome, Code: r.Code, Reply: reply,
+		})
+		return err
+	})
+	if err == nil && r.Outcome == OutcomeSubmitted {
+		s.fileCopy(t.send)
+	}
+	return err
+}
+
+// isAboutAccount reports whether a refusal is about the account, not the message:
+// then every message would get it.
+func (s *sender) isAboutAccount(r Result) bool {
+	if r.Outcome != OutcomeTemporary && r.Outcome != OutcomePermanent {
+		return false
+	}
+	for _, pattern := range s.cfg.Profile.ThrottlePatterns {
+		if pattern.MatchString(r.Reply) {
+			return true
+		}
+	}
+	switch receipt.CauseOfReply(r.Code, r.Reply).Code {
+	case receipt.CauseThrottled, receipt.CauseSenderMailboxFull, receipt.CauseAuth:
+		return true
+	}
+	return false
+}
+
+// stopAccount keeps the account from sending for a while, or, if its login is not
+// good any more, until a person acts.
+func (s *sender) stopAccount(tx *transaction, r Result) error {
+	if receipt.CauseOfReply(r.Code, r.Reply).Code == receipt.CauseAuth {
+		return tx.suspend(fmt.Sprintf("reply %d", r.Code))
+	}
+	tx.account.PausedUntil = tx.now.Add(jitter(2 * throttlePause))
+	tx.account.PauseReason = fmt.Sprintf("reply %d", r.Code)
+	s.holdUntil(tx.account.PausedUntil)
+	tx.events = append(tx.events, Event{
+		Kind: EventPaused, At: tx.now, Until: tx.account.PausedUntil,
+		Cause: receipt.CauseOfReply(r.Code, r.Reply).Code, Detail: tx.account.PauseReason,
+	})
+	return tx.audit("pause-account", SendID{}, tx.account.PauseReason)
+}
+
+// fileCopy asks for a copy in the folder of sent messages.
+func (s *sender) fileCopy(send Send) {
+	if s.cfg.SentFolder == "" {
+		return
+	}
+	select {
+	case s.sent <- send:
+	default: // the mailbox is too slow; copies are a convenience
+	}
+}

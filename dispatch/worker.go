@@ -1,0 +1,250 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// worker works on one account while it holds its lease.
+type worker struct {
+	d     *Dispatcher
+	cfg   *AccountConfig
+	name  string
+	token int64
+
+	// deadline is when the lease ends by the machine's own, monotonic clock.
+	deadline atomic.Pointer[time.Time]
+	wake     chan struct{} // told when there may be something to send
+	ops      chan *operation
+	sent     chan Send // messages of which a copy is to be filed
+}
+
+func newWorker(d *Dispatcher, cfg *AccountConfig, token int64) *worker {
+	return &worker{
+		d:     d,
+		cfg:   cfg,
+		name:  AccountName(cfg.Address),
+		token: token,
+		wake:  make(chan struct{}, 1),
+		ops:   make(chan *operation),
+		sent:  make(chan Send, 100),
+	}
+}
+
+func (w *worker) wakeUp() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (w *worker) log() *slog.Logger { return w.d.cfg.Logger }
+
+// extended notes how long the lease was given for, counted from when it was
+// asked for, so that this worker never believes in it longer than others do.
+func (w *worker) extended(asked time.Time) {
+	deadline := asked.Add(w.d.cfg.Lease)
+	w.deadline.Store(&deadline)
+}
+
+// holds reports whether the lease can be relied on for a moment longer.
+func (w *worker) holds() bool {
+	return time.Until(*w.deadline.Load()) > w.d.cfg.Lease/10
+}
+
+// run works until ctx ends or the lease is lost.
+func (w *worker) run(ctx context.Context) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	// What is in hand when ctx ends is finished: it is written with a context of
+	// its own, which ends when everything is done, or soon.
+	work, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	defer abandon()
+
+	var committing, working sync.WaitGroup
+	committing.Go(func() { w.commitLoop(work) })
+	working.Go(func() {
+		if err := w.renewLoop(ctx); errors.Is(err, ErrLeaseLost) {
+			w.log().Warn("lease lost")
+			abandon()
+		}
+		stop()
+	})
+	if w.cfg.Submitter != nil {
+		working.Go(func() { w.sendLoop(ctx, work) })
+	}
+	if w.cfg.Mailbox != nil {
+		working.Go(func() { w.collectLoop(ctx, work) })
+	}
+	working.Wait()
+	close(w.ops)
+	committing.Wait()
+	w.release(work)
+}
+
+// renewLoop keeps the lease. It returns when ctx ends or the lease is lost.
+func (w *worker) renewLoop(ctx context.Context) error {
+	for {
+		if err := nap(ctx, w.d.cfg.Lease/3); err != nil {
+			return err
+		}
+		err := w.renew(ctx)
+		switch {
+		case errors.Is(err, ErrLeaseLost):
+			return err
+		case err != nil && time.Now().After(*w.deadline.Load()):
+			return ErrLeaseLost // the store is out of reach: others may have it
+		}
+	}
+}
+
+func (w *worker) renew(ctx context.Context) error {
+	asked := time.Now()
+	err := w.d.update(ctx, w.name, w.d.cfg.Worker, func(t *transaction) error {
+		l := &t.account.Lease
+		if err := l.check(w.d.cfg.Worker, w.token); err != nil {
+			return err
+		}
+		l.Until = asked.Add(w.d.cfg.Lease).UTC()
+		return nil
+	})
+	if err == nil {
+		w.extended(asked)
+	}
+	return err
+}
+
+// release gives the account back, so that another worker need not wait.
+func (w *worker) release(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, w.d.cfg.Lease)
+	defer cancel()
+	err := w.d.update(ctx, w.name, w.d.cfg.Worker, func(t *transaction) error {
+		if err := t.account.Lease.check(w.d.cfg.Worker, w.token); err != nil {
+			return err
+		}
+		t.account.Lease.Holder = ""
+		return nil
+	})
+	if err != nil && !errors.Is(err, ErrLeaseLost) {
+		w.log().Warn("giving an account back", slog.Any("error", err))
+	}
+}
+
+// operation is one change to the store on behalf of the worker.
+type operation struct {
+	// do changes something, or refuses to: a refusal is returned before anything
+	// was put, and concerns this operation alone.
+	do func(*transaction) error
+	// done is told how it went.
+	done chan error
+}
+
+// refusal is an error that concerns one operation, not the transaction.
+type refusal struct{ error }
+
+func (r refusal) Unwrap() error { return r.error }
+
+// maxOperations is how many changes one transaction takes. A durable commit costs
+// the same for one as for many.
+const maxOperations = 64
+
+// do has an operation committed, together with others that wait. When it returns
+// nil, the change is durable.
+func (w *worker) do(ctx context.Context, f func(*transaction) error) error {
+	op := &operation{do: f, done: make(chan error, 1)}
+	select {
+	case w.ops <- op:
+		return <-op.done
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (w *worker) commitLoop(ctx context.Context) {
+	for op := range w.ops {
+		batch := []*operation{op}
+		for len(batch) < maxOperations {
+			more, ok := w.poll()
+			if !ok {
+				break
+			}
+			batch = append(batch, more)
+		}
+		w.commit(ctx, batch)
+	}
+}
+
+func (w *worker) poll() (*operation, bool) {
+	select {
+	case op, ok := <-w.ops:
+		return op, ok
+	default:
+		return nil, false
+	}
+}
+
+// Waits while the store fails.
+const (
+	storeTries     = 8
+	firstStoreWait = 20 * time.Millisecond
+	lastStoreWait  = 2 * time.Second
+)
+
+// commit runs operations in one transaction. If that fails, it may be for the
+// sake of one of them, so they are run one by one.
+func (w *worker) commit(ctx context.Context, batch []*operation) {
+	results, err := w.commitTogether(ctx, batch)
+	if err == nil {
+		for i, op := range batch {
+			op.done <- results[i]
+		}
+		return
+	}
+	for _, op := range batch {
+		op.done <- w.commitAlone(ctx, op, err)
+	}
+}
+
+// commitTogether returns what became of each operation, or why the transaction
+// failed.
+func (w *worker) commitTogether(ctx context.Context, batch []*operation) ([]error, error) {
+	results := make([]error, len(batch))
+	err := w.d.update(ctx, w.name, w.d.cfg.Worker, func(t *transaction) error {
+		if err := t.account.Lease.check(w.d.cfg.Worker, w.token); err != nil {
+			return err
+		}
+		for i, op := range batch {
+			results[i] = op.do(t)
+			var refused refusal
+			if results[i] != nil && !errors.As(results[i], &refused) {
+				return results[i]
+			}
+		}
+		return nil
+	})
+	return results, err
+}
+
+// commitAlone runs one operation that failed with others. When a store fails it
+// is not known whether it kept what it was given; every operation may be run
+// again without harm, so it is, for a while.
+func (w *worker) commitAlone(ctx context.Context, op *operation, err error) error {
+	for n := 1; n <= storeTries; n++ {
+		if errors.Is(err, ErrLeaseLost) || ctx.Err() != nil {
+			return err
+		}
+		w.log().Error("writing to the store", slog.Any("error", err), slog.Int("failures", n))
+		if nap(ctx, backoff(n, firstStoreWait, lastStoreWait)) != nil {
+			return err
+		}
+		var results []error
+		if results, err = w.commitTogether(ctx, []*operation{op}); err == nil {
+			return results[0]
+		}
+	}
+	return err
+}
