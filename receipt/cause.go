@@ -38,16 +38,17 @@ type CauseCode string
 
 // Causes that programs act on. The table knows more; see [Causes].
 const (
-	CauseVirusAtSender CauseCode = "virus-at-sender"
-	CauseVirus         CauseCode = "virus"
-	CauseNoSuchAddress CauseCode = "no-such-address"
-	CauseNoSuchDomain  CauseCode = "no-such-domain"
-	CauseMailboxFull   CauseCode = "mailbox-full"
-	CauseTimeout12h    CauseCode = "timeout-12h"
-	CauseTimeout24h    CauseCode = "timeout-24h"
-	CauseThrottled     CauseCode = "throttled"
-	CauseAuth          CauseCode = "auth"
-	CauseOther         CauseCode = "other"
+	CauseVirusAtSender     CauseCode = "virus-at-sender"
+	CauseVirus             CauseCode = "virus"
+	CauseNoSuchAddress     CauseCode = "no-such-address"
+	CauseNoSuchDomain      CauseCode = "no-such-domain"
+	CauseMailboxFull       CauseCode = "mailbox-full"
+	CauseTimeout12h        CauseCode = "timeout-12h"
+	CauseTimeout24h        CauseCode = "timeout-24h"
+	CauseThrottled         CauseCode = "throttled"
+	CauseAuth              CauseCode = "auth"
+	CauseSenderMailboxFull CauseCode = "sender-mailbox-full"
+	CauseOther             CauseCode = "other"
 )
 
 // Retry says what sending the same message again would do. A second message is a
