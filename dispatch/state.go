@@ -353,15 +353,19 @@ func (a *attempt) dropOtherTransmissions() (strays int) {
 	return strays
 }
 
-// Hours after the acceptance from which on the second notice may come. RFC
-// 6109, section 3.1.6.
-const secondNoticeAfter = 22 * time.Hour
+// The first notice is issued 12 hours after the acceptance, the second one not
+// before hour 22 (RFC 6109, section 3.1.6). Of two notices that are at least
+// betweenNotices apart, the later one is the second.
+const (
+	secondNoticeAfter = 22 * time.Hour
+	betweenNotices    = 6 * time.Hour
+)
 
 // timeout finds the notice of delay that counts, and whether it is the final
 // one. Which one a notice is, it says itself; otherwise the time since the
-// acceptance tells, or, of two, which came later. Arrival tells nothing.
+// acceptance tells, or, of two, that since the other. Arrival tells nothing.
 func (a *attempt) timeout() (counts *Notice, final bool) {
-	for i, n := range a.timeouts {
+	for _, n := range a.timeouts {
 		isFinal := n.Timeout == receipt.Timeout24h
 		if len(a.acceptances) > 0 {
 			byInstant := n.Instant.Sub(a.acceptances[0].Instant) >= secondNoticeAfter
@@ -371,7 +375,7 @@ func (a *attempt) timeout() (counts *Notice, final bool) {
 				a.status.flag(FlagTimeoutUnclear)
 			}
 		} else if n.Timeout == receipt.TimeoutUndetermined {
-			isFinal = i > 0
+			isFinal = n.Instant.Sub(a.timeouts[0].Instant) >= betweenNotices
 			a.status.flag(FlagTimeoutUnclear)
 		}
 		if counts == nil || isFinal && !final {
