@@ -56,10 +56,12 @@ func notPublicID(c rune) bool {
 // internalSubset reads declarations up to the closing bracket.
 func (s *xmlScanner) internalSubset() {
 	for s.err == nil {
-		s.misc()
+		s.space()
 		switch {
 		case s.take("]"):
 			return
+		case s.next("<!--"):
+			s.comment()
 		case s.take("<!ELEMENT"):
 			s.elementDeclaration()
 		case s.take("<!ATTLIST"):

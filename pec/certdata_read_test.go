@@ -107,7 +107,6 @@ const dtd = `<!DOCTYPE postacert [
   <!ELEMENT mittente (#PCDATA)>
   <!ELEMENT destinatari ( #PCDATA )*>
   <!ATTLIST destinatari tipo (certificato | esterno) 'certificato'>
-  <?formatter x?>
   <!ELEMENT dati (gestore-emittente, data, identificativo, msgid?, ricevuta?, consegna?, ricezione*, errore-esteso?)>
   <!ELEMENT ricevuta EMPTY>
   <!ATTLIST ricevuta tipo NMTOKEN #IMPLIED altro CDATA #REQUIRED>
@@ -293,6 +292,7 @@ func TestReadCertDataRefuses(t *testing.T) {
 		{"element declared twice in one", "not well-formed", doctype(`<!ELEMENT a ANY ¶ANY>`), pec.ErrCertDataXML, ""},
 		{"text in the subset", "not well-formed", doctype(`¶a`), pec.ErrCertDataXML, ""},
 		{"element in the subset", "not well-formed", doctype(`¶<postacert>`), pec.ErrCertDataXML, ""},
+		{"instruction in the subset", "no declaration", doctype(`¶<?a b?>`), pec.ErrCertDataXML, ""},
 		{"subset without end", "not well-formed", edit(t, "<postacert ", "<!DOCTYPE postacert [ ¶<postacert "), pec.ErrCertDataXML, ""},
 		{"doctype without end", "not well-formed", edit(t, "<postacert ", "<!DOCTYPE postacert ¶<postacert "), pec.ErrCertDataXML, ""},
 		{"doctype of something else", "the root is postacert", edit(t, "<postacert ", "<!DOCTYPE ¶html><postacert "), pec.ErrCertDataForm, ""},

@@ -118,7 +118,7 @@ func (s *xmlScanner) declaration() (encoding string) {
 func (s *xmlScanner) checkCharacters(highest rune) {
 	doc := s.doc
 	for i := 0; i < len(doc); {
-		if ' ' <= doc[i] && doc[i] < utf8.RuneSelf {
+		if doc[i]-' ' < utf8.RuneSelf-' ' { // what most bytes are; one comparison
 			i++
 			continue
 		}
@@ -464,14 +464,13 @@ func (s *xmlScanner) characters() string {
 
 // run reads text up to the next byte that may mean something else.
 func (s *xmlScanner) run() string {
-	from := s.pos
-	for s.pos < len(s.doc) {
-		if c := s.doc[s.pos]; c == '<' || c == '&' || c == ']' {
-			break
-		}
-		s.pos++
+	rest := s.doc[s.pos:]
+	n := 0
+	for n < len(rest) && rest[n] != '<' && rest[n] != '&' && rest[n] != ']' {
+		n++
 	}
-	return s.doc[from:s.pos]
+	s.pos += n
+	return rest[:n]
 }
 
 func (s *xmlScanner) cdata() string {

@@ -104,7 +104,8 @@ const maxHead = 256 << 10
 // headFault tells of a head that begins after a line and can't be read, unless
 // it is for bytes that were told of already.
 func (c *envelopeCheck) headFault(rule error, after int, err error) {
-	if errors.Is(err, rawmime.ErrHeadNUL) || errors.Is(err, rawmime.ErrHeadLineEnds) {
+	badBytes := errors.Is(err, rawmime.ErrHeadNUL) || errors.Is(err, rawmime.ErrHeadLineEnds)
+	if badBytes && (c.told[ErrNUL] || c.told[ErrLineEnd]) {
 		return
 	}
 	var at *rawmime.HeadError

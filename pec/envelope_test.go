@@ -257,6 +257,8 @@ func TestReadEnvelopeRefuses(t *testing.T) {
 		{"two Content-Type", "which one?", with("Content-Type: text/html"), pec.ErrRepeatedField, "Content-Type", 8},
 		{"two encodings", "which one?", with("Content-Transfer-Encoding: base64"), pec.ErrRepeatedField, "Content-Transfer-Encoding", 9},
 		{"unknown encoding of the message", "nobody can decode it", change(t, plain, "quoted-printable", "uuencode"), pec.ErrMIME, "Content-Transfer-Encoding", 8},
+		{"unknown encoding of a part", "nobody can decode it", change(t, mixed, "Transfer-Encoding: base64", "Transfer-Encoding: x-base64"), pec.ErrMIME, "Content-Transfer-Encoding", 27},
+		{"two encodings of a part", "which one?", change(t, mixed, "Transfer-Encoding: base64", "Transfer-Encoding: base64\nContent-Transfer-Encoding: base64"), pec.ErrRepeatedField, "Content-Transfer-Encoding", 28},
 		{"bad Content-Type", "which parts has it?", change(t, plain, "text/plain; charset=utf-8", "text/plain; charset"), pec.ErrMIME, "Content-Type", 7},
 		{"no boundary", "which parts has it?", change(t, mixed, `; boundary="MIX"`, ""), pec.ErrMIME, "Content-Type", 7},
 		{"empty boundary", "every -- would be one", change(t, mixed, `"MIX"`, `""`), pec.ErrMIME, "Content-Type", 7},
@@ -393,6 +395,17 @@ func TestReadEnvelopeEndless(t *testing.T) {
 	}
 	if _, err := pec.ReadEnvelope(repeat("X-Long: "+strings.Repeat("y", 200)+"\r\n"), pec.EnvelopeOptions{Account: account}); !errors.Is(err, pec.ErrHead) {
 		t.Errorf("endless head: %v, want ErrHead", err)
+	}
+}
+
+func TestReadEnvelopeLongHeads(t *testing.T) {
+	long := strings.TrimSuffix(strings.Repeat("X: "+strings.Repeat("y", 900)+"\n", 300), "\n")
+	opts := pec.EnvelopeOptions{Account: account}
+	if _, err := pec.ReadEnvelope(strings.NewReader(change(t, plain, "Subject:", long+"\nSubject:")), opts); !errors.Is(err, pec.ErrHead) {
+		t.Errorf("a head of 270 kB: %v, want ErrHead", err)
+	}
+	if _, err := pec.ReadEnvelope(strings.NewReader(change(t, mixed, pdf, long)), opts); !errors.Is(err, pec.ErrMIME) {
+		t.Errorf("a part with a head of 270 kB: %v, want ErrMIME", err)
 	}
 }
 
