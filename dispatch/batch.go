@@ -2,8 +2,10 @@ package dispatch
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/ceralacca/go-pec/pec"
@@ -135,6 +137,11 @@ func (d *Dispatcher) Resend(ctx context.Context, account pec.Address, id SendID,
 	if reason == "" {
 		return fmt.Errorf("%w: sending again needs a reason", ErrBatch)
 	}
+	messageID := pec.NewMessageID(account)
+	digest, err := d.digestAs(ctx, account, id, messageID)
+	if err != nil {
+		return err
+	}
 	return d.decide(ctx, account, id, func(t *transaction, send Send, status Status) (Fact, error) {
 		switch status.State {
 		case Refused, Unknown, NotAccepted, TimedOut, Failed:
@@ -143,10 +150,28 @@ func (d *Dispatcher) Resend(ctx context.Context, account pec.Address, id SendID,
 		}
 		f := Fact{
 			Key: attemptKey(status.Attempt + 1), Kind: FactAttempt, At: t.now, Attempt: status.Attempt + 1,
-			MessageID: pec.NewMessageID(account), Actor: t.actor, Reason: reason,
+			MessageID: messageID, Content: digest, Actor: t.actor, Reason: reason,
 		}
-		return f, t.PutMessageID(pec.BareMessageID(f.MessageID), id, f.Attempt)
+		return f, t.PutMessageID(pec.BareMessageID(messageID), id, f.Attempt)
 	})
+}
+
+// digestAs returns the digest of the bytes of a send under another Message-ID.
+func (d *Dispatcher) digestAs(ctx context.Context, account pec.Address, id SendID, messageID string) (Digest, error) {
+	s, err := d.Status(ctx, account, id)
+	if err != nil {
+		return Digest{}, err
+	}
+	content, err := openContent(ctx, d.cfg.Store, s.Send, messageID)
+	if err != nil {
+		return Digest{}, err
+	}
+	defer content.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, content.Reader()); err != nil {
+		return Digest{}, err
+	}
+	return Digest(h.Sum(nil)), nil
 }
 
 // decide adds a fact that a person decided on.
@@ -160,7 +185,7 @@ func (d *Dispatcher) decide(ctx context.Context, account pec.Address, id SendID,
 		if err != nil {
 			return err
 		}
-		facts, err := t.Facts(id)
+		facts, err := factsOf(t, send)
 		if err != nil {
 			return err
 		}

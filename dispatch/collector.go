@@ -507,9 +507,10 @@ func rememberID(t *transaction, f *found) error {
 	if f.notice == nil || f.notice.Kind != NoticeAcceptance {
 		return nil
 	}
-	err := t.PutMessageID(pec.BareMessageID(f.notice.ID), f.match.send.ID, f.match.attempt)
-	if errors.Is(err, ErrExists) {
-		return nil
+	id := pec.BareMessageID(f.notice.ID)
+	_, _, err := t.SendByMessageID(id)
+	if errors.Is(err, ErrNotFound) {
+		err = t.PutMessageID(id, f.match.send.ID, f.match.attempt)
 	}
 	return err
 }

@@ -342,7 +342,7 @@ var errNotDue = errors.New("dispatch: not due any more")
 // prepare looks up which try this is.
 func (s *sender) prepare(t *tried) error {
 	return s.d.cfg.Store.View(s.work, s.name, func(tx Tx) error {
-		facts, err := tx.Facts(t.send.ID)
+		facts, err := factsOf(tx, t.send)
 		if err != nil {
 			return err
 		}

@@ -15,7 +15,8 @@ import (
 type SendStatus struct {
 	Send   Send
 	Status Status
-	// Facts are the timeline of the send, the earliest first.
+	// Facts are the timeline of the send, the earliest first. The first is the
+	// send itself, at no time.
 	Facts []Fact
 	// Due is when it may leave; zero if it is not waiting to.
 	Due time.Time
@@ -40,7 +41,7 @@ func (d *Dispatcher) Status(ctx context.Context, account pec.Address, id SendID)
 }
 
 func statusIn(tx Tx, batch *Batch, send Send) (SendStatus, error) {
-	facts, err := tx.Facts(send.ID)
+	facts, err := factsOf(tx, send)
 	if err != nil {
 		return SendStatus{}, err
 	}

@@ -199,8 +199,10 @@ type Batch struct {
 	// Total and Bytes are the number of its sends, and of bytes that they have.
 	Total int64 `json:"total"`
 	Bytes int64 `json:"bytes"`
-	// Input is the digest of what it was made from: template and rows.
-	Input Digest `json:"input,omitzero"`
+	// Input is the digest of what it was made from: template and rows. Source is
+	// what the caller gave as such, if anything.
+	Input  Digest `json:"input,omitzero"`
+	Source Digest `json:"source,omitzero"`
 	// Digest is over the final bytes of all its sends; approvals are bound to it.
 	Digest Digest `json:"digest,omitzero"`
 	// ReceiptType is the form of delivery receipt asked for.

@@ -97,6 +97,17 @@ func (t *transaction) audit(action string, id SendID, detail string) error {
 	})
 }
 
+// factsOf returns the facts about a send. The first is the send itself.
+func factsOf(tx Tx, send Send) ([]Fact, error) {
+	facts, err := tx.Facts(send.ID)
+	if err != nil {
+		return nil, err
+	}
+	return append(facts, Fact{
+		Key: attemptKey(1), Kind: FactAttempt, Attempt: 1, MessageID: send.MessageID, Content: send.Digest,
+	}), nil
+}
+
 // learn adds a fact about a send and draws the consequences. It does nothing, and
 // returns false, if the fact is known already.
 func (t *transaction) learn(send Send, f Fact) (bool, error) {
@@ -104,7 +115,7 @@ func (t *transaction) learn(send Send, f Fact) (bool, error) {
 	if err != nil || !added {
 		return false, err
 	}
-	facts, err := t.Facts(send.ID)
+	facts, err := factsOf(t, send)
 	if err != nil {
 		return false, err
 	}
