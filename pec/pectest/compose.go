@@ -141,7 +141,7 @@ func (c *composer) signedMultipart() error {
 	fmt.Fprintf(c.out, "--%s\r\n", boundary)
 	c.digest = d.Digest.New()
 	c.signed = io.MultiWriter(c.out, c.digest)
-	if err := c.entity(); err != nil {
+	if err := c.signedEntity(); err != nil {
 		return err
 	}
 	signature, err := c.signature()
@@ -153,6 +153,21 @@ func (c *composer) signedMultipart() error {
 		"Content-Disposition: attachment; filename=\"smime.p7s\"\r\n\r\n", boundary, d.signatureType())
 	writeBase64(c.out, signature)
 	_, err = fmt.Fprintf(c.out, "\r\n--%s--\r\n", boundary)
+	return err
+}
+
+// signedEntity writes what is signed, or what Tamper.Entity makes of it.
+func (c *composer) signedEntity() error {
+	if c.tamper.Entity == nil {
+		return c.entity()
+	}
+	signed := c.signed
+	var b bytes.Buffer
+	c.signed = &b
+	if err := c.entity(); err != nil {
+		return err
+	}
+	_, err := signed.Write(c.tamper.Entity(b.Bytes()))
 	return err
 }
 

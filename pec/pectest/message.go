@@ -50,6 +50,9 @@ type Tamper struct {
 	// Parts are whole MIME parts, head and body, that are signed too. They stand
 	// after the others.
 	Parts []string
+	// Entity changes all that is to be signed, head and body, before it is. It
+	// does not go together with Altered.
+	Entity func([]byte) []byte
 	// SigningTime is the signing time to claim, instead of Data.Time.
 	SigningTime time.Time
 	// Unsigned leaves the signature out: the message is what would be signed.
