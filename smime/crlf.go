@@ -11,6 +11,7 @@ import (
 type crlfWriter struct {
 	w      io.Writer
 	lastCR bool // the last byte written was a CR
+	eol    [2]byte
 }
 
 func (c *crlfWriter) Write(b []byte) (int, error) {
@@ -32,7 +33,8 @@ func (c *crlfWriter) Write(b []byte) (int, error) {
 		if err := c.pass(line[:i]); err != nil {
 			return 0, err
 		}
-		if err := c.pass([]byte("\r\n")); err != nil {
+		c.eol = [2]byte{'\r', '\n'}
+		if err := c.pass(c.eol[:]); err != nil {
 			return 0, err
 		}
 	}

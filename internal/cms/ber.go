@@ -23,6 +23,7 @@ const (
 	tagBoolean     = 0x01
 	tagInteger     = 0x02
 	tagOctetString = 0x04
+	tagNull        = 0x05
 	tagOID         = 0x06
 	tagSequence    = 0x30
 	tagSet         = 0x31
@@ -33,13 +34,14 @@ const (
 	constructed = 0x20
 )
 
-// node is one BER object. Its bytes are slices of the input.
+// node is one BER object: its places in the encoding, in few bytes, because a
+// hostile encoding of 40 KB has 20,000 objects.
 type node struct {
-	tag     byte
-	raw     []byte // with identifier and length
-	content []byte // without them, and without the end-of-contents octets
+	start, end         int32 // with identifier, length and end-of-contents octets
+	bodyStart, bodyEnd int32 // without them
 	// next is the index of the node that follows this one and all it holds.
-	next int
+	next int32
+	tag  byte
 	// der is whether this object, and all it holds, has definite lengths in
 	// their shortest form.
 	der bool
@@ -48,7 +50,20 @@ type node struct {
 // tree holds the objects of an encoding in the order in which they begin: the
 // children of nodes[i] begin at i+1, and end before nodes[i].next.
 type tree struct {
+	b     []byte
 	nodes []node
+}
+
+// raw returns the whole encoding of a node, a slice of the input.
+func (t *tree) raw(index int) []byte {
+	n := &t.nodes[index]
+	return t.b[n.start:n.end:n.end]
+}
+
+// body returns what a node holds, a slice of the input.
+func (t *tree) body(index int) []byte {
+	n := &t.nodes[index]
+	return t.b[n.bodyStart:n.bodyEnd:n.bodyEnd]
 }
 
 // parseBER reads the one object at the front of b and checks its whole
@@ -94,7 +109,7 @@ type open struct {
 func newWalker(b []byte) *walker {
 	return &walker{
 		b:     b,
-		tree:  &tree{nodes: make([]node, 0, 64)},
+		tree:  &tree{b: b, nodes: make([]node, 0, min(len(b)/8, maxObjects))},
 		stack: make([]open, 0, maxDepth),
 	}
 }
@@ -114,9 +129,9 @@ func (w *walker) step() error {
 	if index == maxObjects {
 		return passed(maxObjects, "objects")
 	}
-	w.tree.nodes = append(w.tree.nodes, node{tag: h.tag, raw: w.b[w.pos:], content: w.b[h.start:], der: h.shortest})
+	w.tree.nodes = append(w.tree.nodes, node{tag: h.tag, start: int32(w.pos), bodyStart: int32(h.start), der: h.shortest})
 	if h.tag&constructed == 0 {
-		w.tree.close(index, w.b, h.end, h.end)
+		w.tree.close(index, h.end, h.end)
 		w.pos = h.end
 		return nil
 	}
@@ -142,9 +157,9 @@ func (w *walker) closeEnded() bool {
 		top := w.stack[len(w.stack)-1]
 		switch {
 		case top.end == w.pos:
-			w.tree.close(top.index, w.b, w.pos, w.pos)
+			w.tree.close(top.index, w.pos, w.pos)
 		case top.end < 0 && bytes.HasPrefix(w.b[w.pos:top.limit], []byte{0, 0}):
-			w.tree.close(top.index, w.b, w.pos, w.pos+2)
+			w.tree.close(top.index, w.pos, w.pos+2)
 			w.pos += 2
 		default:
 			return false
@@ -154,20 +169,19 @@ func (w *walker) closeEnded() bool {
 	return true
 }
 
-// close sets the end of a node: its content ends at contentEnd, itself at end.
-func (t *tree) close(index int, b []byte, contentEnd, end int) {
+// close sets the end of a node, and of what it holds.
+func (t *tree) close(index, bodyEnd, end int) {
 	n := &t.nodes[index]
-	start := len(b) - len(n.raw)
-	contentStart := len(b) - len(n.content)
-	n.raw = b[start:end:end]
-	n.content = b[contentStart:contentEnd:contentEnd]
-	n.next = len(t.nodes)
+	n.bodyEnd, n.end, n.next = int32(bodyEnd), int32(end), int32(len(t.nodes))
 }
+
+// after returns the index of the node after a node and all it holds.
+func (t *tree) after(index int) int { return int(t.nodes[index].next) }
 
 // spreadDER makes an object that holds one that is not DER not DER either.
 func (t *tree) spreadDER() {
 	for i := len(t.nodes) - 1; i >= 0; i-- {
-		for c := i + 1; c < t.nodes[i].next; c = t.nodes[c].next {
+		for c := i + 1; c < t.after(i); c = t.after(c) {
 			if !t.nodes[c].der {
 				t.nodes[i].der = false
 				break
@@ -239,7 +253,7 @@ type cursor struct {
 }
 
 func (t *tree) children(index int) *cursor {
-	return &cursor{t: t, pos: index + 1, end: t.nodes[index].next}
+	return &cursor{t: t, pos: index + 1, end: t.after(index)}
 }
 
 // peek returns the tag of the next child, or 0.
@@ -259,14 +273,14 @@ func (c *cursor) take(tag byte, what string) int {
 		return -1
 	}
 	index := c.pos
-	c.pos = c.t.nodes[index].next
+	c.pos = c.t.after(index)
 	return index
 }
 
-// content returns the content of the next child, which must have the given tag.
-func (c *cursor) content(tag byte, what string) []byte {
+// body returns what the next child holds, which must have the given tag.
+func (c *cursor) body(tag byte, what string) []byte {
 	if i := c.take(tag, what); i >= 0 {
-		return c.t.nodes[i].content
+		return c.t.body(i)
 	}
 	return nil
 }

@@ -115,27 +115,27 @@ func TestGate(t *testing.T) {
 // holds fills it.
 func checkTree(t *testing.T, b []byte, tree *tree) {
 	t.Helper()
-	if !bytes.Equal(tree.nodes[0].raw, b) {
-		t.Errorf("parseBER(%x): the first object is %x", b, tree.nodes[0].raw)
+	if !bytes.Equal(tree.raw(0), b) {
+		t.Errorf("parseBER(%x): the first object is %x", b, tree.raw(0))
 	}
 	for i, n := range tree.nodes {
-		if cap(n.raw) != len(n.raw) || cap(n.content) != len(n.content) {
+		if raw, body := tree.raw(i), tree.body(i); cap(raw) != len(raw) || cap(body) != len(body) {
 			t.Errorf("parseBER(%x): object %d: an append would write to the input", b, i)
 		}
 		if n.tag&constructed == 0 {
-			if n.next != i+1 {
+			if tree.after(i) != i+1 {
 				t.Errorf("parseBER(%x): primitive object %d holds others", b, i)
 			}
 			continue
 		}
 		var content []byte
-		der := n.raw[1] != 0x80
-		for c := i + 1; c < n.next; c = tree.nodes[c].next {
-			content = append(content, tree.nodes[c].raw...)
+		der := tree.raw(i)[1] != 0x80
+		for c := i + 1; c < tree.after(i); c = tree.after(c) {
+			content = append(content, tree.raw(c)...)
 			der = der && tree.nodes[c].der
 		}
-		if !bytes.Equal(content, n.content) {
-			t.Errorf("parseBER(%x): object %d holds %x, want %x", b, i, content, n.content)
+		if !bytes.Equal(content, tree.body(i)) {
+			t.Errorf("parseBER(%x): object %d holds %x, want %x", b, i, content, tree.body(i))
 		}
 		if n.der && !der {
 			t.Errorf("parseBER(%x): object %d is said to be DER", b, i)

@@ -12,6 +12,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -83,6 +84,7 @@ func Parse(b []byte) (*SignedData, error) { return ParseLarge(b, MaxSize) }
 // ParseLarge is Parse with another limit than [MaxSize], for signatures that
 // carry their content.
 func ParseLarge(b []byte, maxSize int) (*SignedData, error) {
+	maxSize = min(maxSize, math.MaxInt32)
 	if len(b) > maxSize {
 		return nil, tooLarge(maxSize, "bytes of a signature")
 	}
@@ -94,7 +96,7 @@ func ParseLarge(b []byte, maxSize int) (*SignedData, error) {
 		return nil, ErrStructure
 	}
 	info := t.children(0)
-	if oid := info.content(tagOID, "content type"); info.err == nil && !bytes.Equal(oid, oidSignedData) {
+	if oid := info.body(tagOID, "content type"); info.err == nil && !bytes.Equal(oid, oidSignedData) {
 		return nil, ErrStructure
 	}
 	explicit := info.take(tagContext0, "content")
@@ -117,7 +119,7 @@ func tooLarge(most int, what string) error {
 func (t *tree) signedData(index int) (*SignedData, error) {
 	sd := &SignedData{}
 	c := t.children(index)
-	c.content(tagInteger, "version")
+	c.body(tagInteger, "version")
 	c.take(tagSet, "digestAlgorithms")
 	content := c.take(tagSequence, "encapContentInfo")
 	if c.err != nil {
@@ -147,7 +149,7 @@ func (t *tree) signedData(index int) (*SignedData, error) {
 // content reads the EncapsulatedContentInfo.
 func (t *tree) content(index int, sd *SignedData) error {
 	c := t.children(index)
-	oid := c.content(tagOID, "eContentType")
+	oid := c.body(tagOID, "eContentType")
 	if c.err == nil && !bytes.Equal(oid, oidData) {
 		return ErrContentType
 	}
@@ -169,16 +171,16 @@ func (t *tree) content(index int, sd *SignedData) error {
 // unless there is an error.
 func (t *tree) octets(c *cursor, what string) ([]byte, error) {
 	if c.peek() != tagOctetString|constructed {
-		content := c.content(tagOctetString, what)
+		content := c.body(tagOctetString, what)
 		if c.err == nil && content == nil {
 			content = []byte{}
 		}
 		return content, c.err
 	}
 	whole := c.take(tagOctetString|constructed, what)
-	joined := make([]byte, 0, len(t.nodes[whole].content))
+	joined := make([]byte, 0, len(t.body(whole)))
 	for pieces := t.children(whole); pieces.pos < pieces.end; {
-		joined = append(joined, pieces.content(tagOctetString, what)...)
+		joined = append(joined, pieces.body(tagOctetString, what)...)
 		if pieces.err != nil {
 			return nil, pieces.err
 		}
@@ -187,21 +189,21 @@ func (t *tree) octets(c *cursor, what string) ([]byte, error) {
 }
 
 func (t *tree) certificates(index int, sd *SignedData) error {
-	for c := t.children(index); c.pos < c.end; c.pos = t.nodes[c.pos].next {
-		n := t.nodes[c.pos]
-		if n.tag != tagSequence {
+	for c := t.children(index); c.pos < c.end; c.pos = t.after(c.pos) {
+		if t.nodes[c.pos].tag != tagSequence {
 			continue // an attribute certificate or another format
 		}
-		if !n.der {
+		if !t.nodes[c.pos].der {
 			return fmt.Errorf("%w: certificate that is not DER", ErrBER)
 		}
 		if len(sd.Certificates) == MaxCertificates {
 			return tooLarge(MaxCertificates, "certificates")
 		}
-		if len(n.raw) > maxCertificate {
+		raw := t.raw(c.pos)
+		if len(raw) > maxCertificate {
 			return tooLarge(maxCertificate, "bytes of a certificate")
 		}
-		sd.Certificates = append(sd.Certificates, n.raw)
+		sd.Certificates = append(sd.Certificates, raw)
 	}
 	return nil
 }
@@ -230,9 +232,9 @@ func (t *tree) signers(index int, sd *SignedData) error {
 func (t *tree) signer(index int) (*Signer, error) {
 	s := &Signer{}
 	c := t.children(index)
-	c.content(tagInteger, "version")
+	c.body(tagInteger, "version")
 	if c.peek() == tagPrimitive0 {
-		if s.keyID = c.content(tagPrimitive0, "subjectKeyIdentifier"); len(s.keyID) == 0 {
+		if s.keyID = c.body(tagPrimitive0, "subjectKeyIdentifier"); len(s.keyID) == 0 {
 			return nil, fmt.Errorf("%w: empty subjectKeyIdentifier", ErrStructure)
 		}
 	} else if err := t.issuerAndSerial(c.take(tagSequence, "sid"), s); c.err == nil && err != nil {
@@ -254,7 +256,7 @@ func (t *tree) signer(index int) (*Signer, error) {
 		// passed off as content.
 		return nil, ErrNoAttrs
 	}
-	attrs := t.nodes[c.take(tagContext0, "signedAttrs")]
+	attrs := c.take(tagContext0, "signedAttrs")
 	sigAlg := c.take(tagSequence, "signatureAlgorithm")
 	if c.err != nil {
 		return nil, c.err
@@ -275,7 +277,11 @@ func (t *tree) signer(index int) (*Signer, error) {
 	if err := c.done("SignerInfo"); err != nil {
 		return nil, err
 	}
-	if err := s.readAttributes(attrs, digestOID, sigOID); err != nil {
+	if !t.nodes[attrs].der {
+		return nil, fmt.Errorf("%w: not DER", ErrAttributes)
+	}
+	s.attrs = append([]byte{tagSet}, t.raw(attrs)[1:]...)
+	if err := s.readAttributes(t.body(attrs), digestOID, sigOID); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -287,11 +293,11 @@ func (t *tree) issuerAndSerial(index int, s *Signer) error {
 	}
 	c := t.children(index)
 	name := c.take(tagSequence, "issuer")
-	s.serial = c.content(tagInteger, "serialNumber")
+	s.serial = c.body(tagInteger, "serialNumber")
 	if err := c.done("issuerAndSerialNumber"); err != nil {
 		return err
 	}
-	s.issuer = t.nodes[name].raw
+	s.issuer = t.raw(name)
 	return nil
 }
 
@@ -299,29 +305,25 @@ func (t *tree) issuerAndSerial(index int, s *Signer) error {
 // parameters, nil if there are none or NULL.
 func (t *tree) algorithm(index int) (oid, params []byte, err error) {
 	c := t.children(index)
-	oid = c.content(tagOID, "algorithm")
+	oid = c.body(tagOID, "algorithm")
 	if c.peek() != 0 {
-		n := t.nodes[c.pos]
-		if c.pos = n.next; n.tag != 0x05 {
-			params = n.raw
-		}
-		if !n.der {
+		if !t.nodes[c.pos].der {
 			return nil, nil, fmt.Errorf("%w: parameters that are not DER", ErrAlgorithm)
 		}
+		if t.nodes[c.pos].tag != tagNull {
+			params = t.raw(c.pos)
+		}
+		c.pos = t.after(c.pos)
 	}
 	return oid, params, c.done("AlgorithmIdentifier")
 }
 
-// readAttributes checks the signed attributes: DER, none twice, contentType and
+// readAttributes checks the signed attributes: none twice, contentType and
 // messageDigest once each with one value (RFC 5652, section 11).
-func (s *Signer) readAttributes(n node, digestOID, sigOID []byte) error {
-	if !n.der {
-		return fmt.Errorf("%w: not DER", ErrAttributes)
-	}
-	s.attrs = append([]byte{tagSet}, n.raw[1:]...)
+func (s *Signer) readAttributes(der, digestOID, sigOID []byte) error {
 	var seen [][]byte
 	var hasContentType bool
-	for rest := cryptobyte.String(n.content); !rest.Empty(); {
+	for rest := cryptobyte.String(der); !rest.Empty(); {
 		var attr, oid, values, value cryptobyte.String
 		var tag asn1.Tag
 		if !rest.ReadASN1(&attr, asn1.SEQUENCE) || !attr.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) ||
