@@ -105,12 +105,12 @@ func malformed(part string, err error) error {
 	if errors.As(err, &known) {
 		return known
 	}
-	code := Code(smime.ReasonMIME)
-	if errors.Is(err, rawmime.ErrTooManyParts) || errors.Is(err, rawmime.ErrHeadTooLong) {
-		code = Code(smime.ReasonLimit)
+	if over := overLimit(part, err); over != nil {
+		return over
 	}
+	code := Code(smime.ReasonMIME)
 	var head *rawmime.HeadError
-	if errors.As(err, &head) && code != Code(smime.ReasonLimit) {
+	if errors.As(err, &head) {
 		code = Code(smime.ReasonHead)
 	}
 	return &Error{Verdict: Malformed, Code: code, Part: part, Section: sections[code], Err: err}
@@ -219,11 +219,14 @@ func (c *content) Head(raw []byte, offset int64) error {
 	return nil
 }
 
-// isCertDataName compares with the names of the certification data.
+// isCertDataName compares with the names of the certification data. Mail programs
+// decode encoded words in names, which RFC 2047 does not allow there, and drop
+// blanks around them: what they would show as daticert.xml counts as one.
 //
 // QUIRK: RFC 6109, section 4.3.3 names this part certdata.xml; deployed
 // providers name it daticert.xml.
 func isCertDataName(name string) bool {
+	name = strings.TrimSpace(decodeText(name))
 	return strings.EqualFold(name, "daticert.xml") || strings.EqualFold(name, "certdata.xml")
 }
 
@@ -300,13 +303,21 @@ func (c *content) readCertData() (*pec.CertData, error) {
 	}
 	data, err := pec.ReadCertData(bytes.NewReader(xml))
 	if err != nil {
-		verdict := Rejected
-		if errors.Is(err, pec.ErrCertDataXML) || errors.Is(err, pec.ErrCertDataLimit) {
-			verdict = Malformed
-		}
-		return nil, &Error{Verdict: verdict, Code: CodeCertData, Part: partCertData, Section: sections[CodeCertData], Err: err}
+		return nil, badCertData(err)
 	}
 	return data, nil
+}
+
+// badCertData explains why a daticert.xml can't be read.
+func badCertData(err error) *Error {
+	if over := overLimit(partCertData, err); over != nil {
+		return over
+	}
+	verdict := Rejected
+	if errors.Is(err, pec.ErrCertDataXML) {
+		verdict = Malformed
+	}
+	return &Error{Verdict: verdict, Code: CodeCertData, Part: partCertData, Section: sections[CodeCertData], Err: err}
 }
 
 // theOriginal returns the part that is the original message, if there is one:

@@ -3,7 +3,9 @@ package receipt
 import (
 	"mime"
 	"net/mail"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/ceralacca/go-pec/pec"
 )
@@ -52,28 +54,57 @@ func contradiction(field string) error {
 // difference is worth a remark and no more.
 func (v *verification) remarkHints() {
 	header := v.signed.Header()
-	if values := header.Values("Subject"); len(values) > 0 {
-		want := v.data.Kind.SubjectPrefix(v.data.Error) + " " + v.data.Subject
-		if foldText(decodeText(values[0])) != foldText(want) {
-			v.remark(RemarkSubject, "the subject on the outside is not that of the signed data")
-		}
+	differs := func(field string, same func(value string) bool) bool {
+		values := header.Values(field)
+		return len(values) > 1 || len(values) == 1 && !same(values[0])
 	}
-	if values := header.Values("To"); len(values) > 0 && v.isAnswer() {
-		if to, err := pec.ParseMailbox(values[0]); err != nil || !to.Address.Equal(v.data.Sender) {
-			v.remark(RemarkTo, "the addressee on the outside is not the sender of the original")
-		}
+	if differs("Subject", v.isSubject) {
+		v.remark(RemarkSubject, "the subject on the outside is not that of the signed data")
 	}
-	if values := header.Values("Date"); len(values) > 0 {
-		date, err := mail.ParseDate(values[0])
-		if err != nil || date.Sub(v.data.Time).Abs() > outerDateRemark {
-			v.remark(RemarkDate, "the date on the outside is not the certified one")
-		}
+	if differs("To", v.isAddressee) {
+		v.remark(RemarkTo, "the addressees on the outside are not those of the signed data")
+	}
+	if differs("Date", v.isDate) {
+		v.remark(RemarkDate, "the date on the outside is not the certified one")
 	}
 }
 
-// isAnswer reports whether the message goes to the sender of the original.
-func (v *verification) isAnswer() bool {
-	return v.data.Kind.IsReceipt() && !v.data.Kind.IsInternal()
+func (v *verification) isSubject(value string) bool {
+	want := v.data.Kind.SubjectPrefix(v.data.Error) + " " + v.data.Subject
+	return value == want || foldText(decodeText(value)) == foldText(want)
+}
+
+// isAddressee reports whether a To is one that the message may have: an answer
+// goes to the sender of the original, an envelope to its recipients. What travels
+// between providers goes to an address that is not in the data.
+func (v *verification) isAddressee(value string) bool {
+	switch {
+	case v.data.Kind.IsInternal():
+		return true
+	case v.data.Kind != pec.KindTransport:
+		to, err := pec.ParseMailbox(value)
+		return err == nil && to.Address.Equal(v.data.Sender)
+	}
+	to, err := pec.ParseAddressList(value)
+	if err != nil {
+		return false
+	}
+	recipients := make(map[string]bool, len(v.data.Recipients))
+	for _, r := range v.data.Recipients {
+		recipients[r.Address.Key()] = true
+	}
+	return !slices.ContainsFunc(to, func(m pec.Mailbox) bool { return !recipients[m.Address.Key()] })
+}
+
+// dateLayout is the form of a Date that nearly everybody writes.
+const dateLayout = "Mon, 2 Jan 2006 15:04:05 -0700"
+
+func (v *verification) isDate(value string) bool {
+	date, err := time.Parse(dateLayout, value)
+	if err != nil {
+		date, err = mail.ParseDate(value)
+	}
+	return err == nil && date.Sub(v.data.Time).Abs() <= outerDateRemark
 }
 
 // decodeText undoes RFC 2047; text that can't be decoded stays as it is.

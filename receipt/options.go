@@ -1,8 +1,10 @@
 package receipt
 
 import (
+	"errors"
 	"time"
 
+	"github.com/ceralacca/go-pec/internal/limit"
 	"github.com/ceralacca/go-pec/pec"
 	"github.com/ceralacca/go-pec/smime"
 )
@@ -25,8 +27,8 @@ type Options struct {
 	// instant that it certifies itself ([TimeClaimed]), which is all that can be
 	// done years later: certificates expire, receipts are kept.
 	At time.Time
-	// Now tells the present, in which nothing may lie in the future by more than
-	// an hour. Nil means time.Now.
+	// Now tells the present. Nothing may lie in its future by more than an hour,
+	// nor in that of At. Nil means time.Now.
 	Now func() time.Time
 	// Legacy admits certificates that are signed with SHA-1 or have a key of 1024
 	// bits, for messages certified before 1 March 2017: the providers' of that
@@ -94,13 +96,28 @@ func (l Limits) smime() smime.Limits {
 	return smime.Limits{Message: l.Message, Head: l.Head, HeadLines: l.HeadLines, Signature: l.Signature}
 }
 
-// tooLarge refuses a daticert.xml over its limit.
-func tooLarge(limit int) *Error {
-	return &Error{
-		Verdict: Malformed,
-		Code:    Code(smime.ReasonLimit),
-		Part:    partCertData,
-		Section: sections[CodeCertData],
-		Err:     &smime.LimitError{What: partCertData, Limit: int64(limit)},
+// overLimit returns the refusal of a part in which a parser passed a limit, or nil
+// if err is of another kind.
+func overLimit(part string, err error) *Error {
+	var passed *limit.Error
+	if !errors.As(err, &passed) {
+		return nil
 	}
+	return &Error{Verdict: Malformed, Code: Code(smime.ReasonLimit), Part: part, Err: limitError{err, passed}}
+}
+
+// limitError is a [*smime.LimitError] that keeps what its finder had to say, such
+// as line and column.
+type limitError struct {
+	error
+	passed *limit.Error
+}
+
+func (e limitError) Unwrap() []error {
+	return []error{e.error, &smime.LimitError{What: e.passed.What, Limit: e.passed.Max}}
+}
+
+// tooLarge refuses a daticert.xml over its limit.
+func tooLarge(most int) *Error {
+	return overLimit(partCertData, limit.Passed(most, "bytes of daticert.xml"))
 }

@@ -145,7 +145,8 @@ const (
 	RemarkRevokedLater RemarkCode = "revoked-later"
 	// RemarkSubject: the subject on the outside is not that of the signed data.
 	RemarkSubject RemarkCode = "subject"
-	// RemarkTo: the addressee on the outside is not the sender of the original.
+	// RemarkTo: the addressees on the outside are not the sender of the original,
+	// or, of an envelope, not among its recipients.
 	RemarkTo RemarkCode = "to"
 	// RemarkDate: the date on the outside is not the certified one.
 	RemarkDate RemarkCode = "date"

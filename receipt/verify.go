@@ -152,7 +152,11 @@ const (
 )
 
 func (v *verification) checkTimes(certified time.Time) error {
-	latest := v.opts.now().Add(maxFuture)
+	latest := v.opts.now()
+	if at := v.opts.At; !at.IsZero() && at.Before(latest) {
+		latest = at // nothing arrives before it was made
+	}
+	latest = latest.Add(maxFuture)
 	signing := v.sig.SigningTime()
 	if certified.After(latest) || signing.After(latest) {
 		return reject(CodeFuture, partSigned, "certified at %s and signed at %s, which is in the future", instant(certified), instant(signing))
