@@ -82,7 +82,7 @@ type Blobs interface {
 	// PutBlob keeps what it reads, to the end, and returns its digest and size.
 	// When it returns, the blob is as durable as a committed transaction. A blob
 	// that is there already is not kept twice. An error of r is returned wrapped,
-	// and nothing is kept.
+	// and nothing is kept. While it waits for r, nobody else waits.
 	PutBlob(ctx context.Context, r io.Reader) (Digest, int64, error)
 	// OpenBlob opens a blob for reading; [ErrNotFound] if there is none. When ctx
 	// ends, reading from it may fail.
