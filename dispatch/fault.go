@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -8,63 +9,94 @@ import (
 // RowError is one fault of one row, or of the batch as a whole. Its text never
 // repeats what is in a cell, nor a file name: errors end up in logs.
 type RowError struct {
-	// Line is where the row begins in its source, or, for a fault that has a line
-	// of its own, that line; 0 if the fault is about the whole batch.
+	// Line is where the row begins in its source; 0 if the fault is about the
+	// batch as a whole.
 	Line int64
 	// Column is the number of the column, from 1; 0 if the source does not number
-	// columns or the fault is not about one.
+	// columns, or the fault is not about one.
 	Column int
 	// Field is the name of the column; "" if the fault is not about one.
 	Field string
 	// Code says what kind of fault it is.
 	Code FaultCode
-	// Err says more. It wraps a [*pec.RuleError] if Code is FaultRule. Its own
-	// text is part of that of the RowError, but for FaultTemplate and FaultFile:
-	// there it is the text of a library, which may quote the row.
+	// Err says more; it may be nil. With FaultRule and WarnRule it wraps a
+	// [*pec.RuleError]. With FaultTemplate, FaultFile and FaultFileMissing it is
+	// that of a library, which may quote the row: it is not part of the text.
 	Err error
 }
 
-// FaultCode names a kind of fault. Its text is a short explanation.
+// FaultCode names a kind of fault.
 type FaultCode string
 
-// Faults of the source.
+// Faults of a source.
 const (
-	FaultHeader   FaultCode = "the header line can't be used"
-	FaultSyntax   FaultCode = "the row can't be read"
-	FaultCells    FaultCode = "wrong number of cells"
-	FaultTooLong  FaultCode = "longer than allowed"
-	FaultEncoding FaultCode = "text in another encoding"
-	FaultNoRows   FaultCode = "there are no rows"
+	FaultHeader   FaultCode = "header"    // the line that names the columns can't be used
+	FaultSyntax   FaultCode = "syntax"    // a row that can't be read
+	FaultCells    FaultCode = "cells"     // more cells than columns, or fewer
+	FaultTooLong  FaultCode = "too-long"  // a cell or row longer than allowed
+	FaultEncoding FaultCode = "encoding"  // text in another encoding, or damaged
+	FaultControl  FaultCode = "control"   // a line break or control character where none may be
+	FaultNoRows   FaultCode = "no-rows"   // there are no rows
+	FaultColumn   FaultCode = "no-column" // the template uses a column that does not exist
 )
 
 // Faults of a row.
 const (
-	FaultUnknownColumn    FaultCode = "the template uses a column that does not exist"
-	FaultMissing          FaultCode = "a cell that must not be empty"
-	FaultControl          FaultCode = "a line break or control character where none may be"
-	FaultAddress          FaultCode = "not a PEC address"
-	FaultSeveralAddresses FaultCode = "more than one address"
-	FaultDoubledRecipient FaultCode = "an address that another row has too"
-	FaultOtherRecipient   FaultCode = "the message shows the address of another recipient"
-	FaultTemplate         FaultCode = "the template fails on this row"
-	FaultSubject          FaultCode = "the subject must be one line, and not empty"
-	FaultFileMissing      FaultCode = "the file does not exist"
-	FaultFileEmpty        FaultCode = "the file is empty"
-	FaultFileDoubled      FaultCode = "a file that another row has too"
-	FaultFileName         FaultCode = "a file name that can't be used"
-	FaultFile             FaultCode = "the file can't be read"
-	FaultArchive          FaultCode = "an archive that holds a kind of file that the provider refuses"
-	FaultRule             FaultCode = "the provider would refuse it"
+	FaultMissing          FaultCode = "empty-cell"         // nothing where the template needs something
+	FaultAddress          FaultCode = "address"            // not an address that PEC can certify
+	FaultSeveralAddresses FaultCode = "several-addresses"  // more than one address in a cell
+	FaultDoubledRecipient FaultCode = "doubled-recipient"  // an address that an earlier row has
+	FaultOtherRecipient   FaultCode = "other-recipient"    // the message shows the address of another row
+	FaultTemplate         FaultCode = "template"           // the template fails on this row
+	FaultSubject          FaultCode = "subject"            // the subject is empty, or more than a line
+	FaultFileMissing      FaultCode = "file-missing"       // the file does not exist
+	FaultFileEmpty        FaultCode = "file-empty"         // the file has no bytes
+	FaultFileDoubled      FaultCode = "file-doubled"       // the same file as in an earlier row
+	FaultFileName         FaultCode = "file-name"          // a name that can't be a path, or not shown to a recipient
+	FaultFile             FaultCode = "file"               // the file can't be read
+	FaultArchive          FaultCode = "archive-of-blocked" // a zip with a kind of file that the provider refuses
+	FaultRule             FaultCode = "rule"               // the provider would refuse the message
 )
 
-// What is worth a warning only.
+// What is worth a warning, and never a fault.
 const (
-	WarnUnusedColumn FaultCode = "a column that the template does not use"
-	WarnSelf         FaultCode = "the recipient is the sender"
-	WarnRule         FaultCode = "some receivers stumble over it"
-	WarnArchive      FaultCode = "an archive that can't be looked into"
-	WarnCapacity     FaultCode = "the mailbox may not hold the receipts"
+	WarnUnusedColumn FaultCode = "unused-column" // the template does not use the column
+	WarnSelf         FaultCode = "self"          // the recipient is the sender
+	WarnArchive      FaultCode = "archive"       // a zip that can't be looked into
+	WarnRule         FaultCode = "receivers"     // some receivers stumble over the message
+	WarnCapacity     FaultCode = "capacity"      // the mailbox may not hold the receipts
 )
+
+// explanations are what a person reads.
+var explanations = map[FaultCode]string{
+	FaultHeader:           "the first line does not name the columns",
+	FaultSyntax:           "the row can't be read",
+	FaultCells:            "the number of cells is not that of the columns",
+	FaultTooLong:          "too long",
+	FaultEncoding:         "the text is in another encoding, or damaged",
+	FaultControl:          "a line break or control character where none may be",
+	FaultNoRows:           "there are no rows",
+	FaultColumn:           "the template uses a column that does not exist",
+	FaultMissing:          "the cell is empty",
+	FaultAddress:          "not a PEC address",
+	FaultSeveralAddresses: "more than one address in a cell",
+	FaultDoubledRecipient: "an earlier row has this address",
+	FaultOtherRecipient:   "the message shows the address of another recipient",
+	FaultTemplate:         "the template fails on this row",
+	FaultSubject:          "the subject is not one line of text",
+	FaultFileMissing:      "the file does not exist",
+	FaultFileEmpty:        "the file is empty",
+	FaultFileDoubled:      "an earlier row has this file",
+	FaultFileName:         "a file name that can't be used",
+	FaultFile:             "the file can't be read",
+	FaultArchive:          "the archive holds a kind of file that the provider refuses",
+	FaultRule:             "the provider would refuse the message",
+	WarnUnusedColumn:      "the template does not use this column",
+	WarnSelf:              "the recipient is the sender",
+	WarnArchive:           "the archive can't be looked into",
+	WarnRule:              "some receivers stumble over the message",
+	WarnCapacity:          "the mailbox may not hold the receipts",
+}
 
 func (e *RowError) Error() string {
 	var where []string
@@ -77,15 +109,72 @@ func (e *RowError) Error() string {
 	if e.Field != "" {
 		where = append(where, fmt.Sprintf("%q", e.Field))
 	}
-	text := "dispatch: "
+	text := explanations[e.Code]
 	if len(where) > 0 {
-		text += strings.Join(where, ", ") + ": "
+		text = strings.Join(where, ", ") + ": " + text
 	}
-	text += string(e.Code)
-	if e.Err != nil && e.Code != FaultTemplate && e.Code != FaultFile {
-		text += ": " + strings.TrimPrefix(e.Err.Error(), "pec: ")
+	if detail := e.detail(); detail != "" {
+		text += ": " + detail
 	}
-	return text
+	return "dispatch: " + text
+}
+
+// detail is what of Err may be told to everybody.
+func (e *RowError) detail() string {
+	switch e.Code {
+	case FaultFile, FaultFileMissing:
+		return ""
+	case FaultTemplate:
+		var at *TemplateError
+		if errors.As(e.Err, &at) {
+			return at.where()
+		}
+		return ""
+	}
+	if e.Err == nil {
+		return ""
+	}
+	return strings.TrimPrefix(e.Err.Error(), "pec: ")
 }
 
 func (e *RowError) Unwrap() error { return e.Err }
+
+// rowErrors returns the faults that an error joins, and the rest of it, or nil.
+func rowErrors(err error) (faults []*RowError, rest error) {
+	for _, e := range flatten(err) {
+		var fault *RowError
+		if errors.As(e, &fault) {
+			faults = append(faults, fault)
+		} else {
+			rest = errors.Join(rest, e)
+		}
+	}
+	return faults, rest
+}
+
+// flatten returns the errors that an error joins, or that one, or none for nil.
+func flatten(err error) (all []error) {
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	for _, e := range joined.Unwrap() {
+		all = append(all, flatten(e)...)
+	}
+	return all
+}
+
+// joinFaults makes one error of the faults of a row, or nil.
+func joinFaults(faults []*RowError) error {
+	if len(faults) == 0 {
+		return nil
+	}
+	errs := make([]error, len(faults))
+	for i, f := range faults {
+		errs[i] = f
+	}
+	return errors.Join(errs...)
+}

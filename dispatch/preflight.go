@@ -1,70 +1,313 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
+	"hash"
+	"hash/maphash"
 	"iter"
+	"maps"
+	"slices"
+	"strings"
 	"time"
-
-	"github.com/ceralacca/go-pec/pec"
 )
 
 // PreflightOptions says what a batch is checked for.
 type PreflightOptions struct {
+	// RenderOptions are those of the batch; Date is not looked at.
 	RenderOptions
 	// FreeBytes is how much the account's mailbox can still take; 0 is the
-	// MailboxBytes of the profile, an empty mailbox.
+	// MailboxBytes of the profile, as if it were empty.
 	FreeBytes int64
-	// Tolerate makes warnings of some faults: FaultDoubledRecipient, where one
-	// address stands for several people, and FaultFileDoubled, where a file is
-	// meant for several. Others can't be tolerated.
+	// Tolerate makes warnings of faults that a batch may have on purpose:
+	// FaultDoubledRecipient (one address stands for several people),
+	// FaultFileDoubled (a file is meant for several rows) and FaultOtherRecipient
+	// (a text names an office that is a recipient too). Others can't be tolerated.
 	Tolerate []FaultCode
-	// Keep is how many faults of each kind the report tells one by one; default
-	// 100. All are counted.
+	// Keep is how many faults of each kind are told one by one; default 100. All
+	// are counted.
 	Keep int
 }
 
+// tolerable are the faults that can be tolerated.
+var tolerable = []FaultCode{FaultDoubledRecipient, FaultFileDoubled, FaultOtherRecipient}
+
 // PreflightReport is what is known of a batch before it is made.
 type PreflightReport struct {
-	// Rows is the number of rows, Messages that of those without fault.
+	// Rows is the number of rows, Messages that of those a message can be made of.
 	Rows, Messages int64
 	// Faults and Warnings are the first of each kind, by line.
 	Faults, Warnings []*RowError
-	// Counts says how many there are of each kind, faults and warnings.
-	Counts map[FaultCode]int64
-	// FaultCount is the number of all faults.
-	FaultCount int64
-	// Bytes is the size of all messages, Largest that of the largest one.
+	// FaultCount and WarningCount are the numbers of them all, Counts those of each
+	// kind.
+	FaultCount, WarningCount int64
+	Counts                   map[FaultCode]int64
+	// Bytes is the size of all messages, Largest that of the largest.
 	Bytes, Largest int64
-	// Input is a digest over all messages as they are but for Message-ID and Date:
-	// the same for the same template, files, options and rows.
+	// Input is a digest over all messages as they are but for Message-ID and Date.
+	// It is the same for the same template, options, rows and files.
 	Input Digest
-	// Forecast is what the batch will do to mailbox and clock.
+	// Forecast is what the batch will do to the mailbox.
 	Forecast Forecast
 }
 
-// Err returns nil if there is no fault, and otherwise an error that wraps the
-// Faults told one by one.
-func (r *PreflightReport) Err() error { return nil }
+// Err returns nil if there is no fault. Otherwise its error says how many there
+// are, and wraps those that are told one by one.
+func (r *PreflightReport) Err() error {
+	if r.FaultCount == 0 {
+		return nil
+	}
+	return &preflightError{r}
+}
 
-// Forecast says what sending a batch takes. Its numbers are estimates.
-type Forecast struct {
-	// Receipts is how many messages come back: an acceptance and a delivery for
-	// each.
-	Receipts int64
-	// Bytes is how large they are together for each form of delivery receipt.
-	Bytes map[pec.ReceiptType]int64
-	// Expected is that of the form asked for, and Space what the mailbox can take;
-	// 0 if that is not known.
-	Expected, Space int64
-	// Duration is how long the provider's limits make sending take.
-	Duration time.Duration
+type preflightError struct{ report *PreflightReport }
+
+func (e *preflightError) Error() string {
+	r := e.report
+	text := fmt.Sprintf("dispatch: %d faults in a batch of %d rows", r.FaultCount, r.Rows)
+	if len(r.Faults) > 0 {
+		text += ": " + strings.TrimPrefix(r.Faults[0].Error(), "dispatch: ")
+	}
+	if r.FaultCount > 1 {
+		text += "; and others"
+	}
+	return text
+}
+
+func (e *preflightError) Unwrap() []error {
+	return flatten(joinFaults(e.report.Faults))
 }
 
 // Preflight goes over all rows, makes each message, keeps nothing, and reports
-// every fault there is. It needs about 16 bytes of memory for each row. Its error
-// is that of the source, of ctx, or of the options: faults are in the report, and
-// [PreflightReport.Err] makes an error of them.
+// every fault there is, so that a batch is stored whole or not at all.
+//
+// Besides what a Renderer refuses, it finds what no row shows by itself: an
+// address or a file that two rows have, columns that nothing uses, and messages
+// that show the address of another recipient of the batch in their subject, text,
+// HTML, or in the name of a file. It can't look into attachments for that.
+//
+// It needs about 16 bytes of memory for each row, and as many for each attachment
+// of a row. If it suspects that something is there twice it goes over the rows
+// once more, to make sure.
+//
+// Its error is that of the source, of ctx or of the options. Faults are in the
+// report, and [PreflightReport.Err] makes an error of them.
 func Preflight(ctx context.Context, t *Template, rows iter.Seq2[Row, error], opts PreflightOptions) (*PreflightReport, error) {
-	return nil, errors.New("dispatch: Preflight is not written yet")
+	if opts.Account.IsZero() {
+		return nil, errors.New("dispatch: preflight: no account")
+	}
+	for _, code := range opts.Tolerate {
+		if !slices.Contains(tolerable, code) {
+			return nil, fmt.Errorf("dispatch: preflight: the fault %q can't be tolerated", code)
+		}
+	}
+	p := newPreflight(t, opts)
+	if err := p.firstPass(ctx, rows); err != nil {
+		return nil, err
+	}
+	if err := p.secondPass(ctx, rows); err != nil {
+		return nil, err
+	}
+	return p.finish(), nil
+}
+
+// preflight is one preflight under way.
+type preflight struct {
+	t        *Template
+	opts     PreflightOptions
+	renderer *Renderer
+	id       string // of every message
+	report   *PreflightReport
+
+	kept    map[FaultCode][]*RowError
+	told    map[*RowError]bool // those of attachments that all messages have
+	unknown map[string]bool    // columns that do not exist
+	last    int64              // line of the last faulty row
+
+	recipients, shown, files *keySet
+	doubles                  *doubleCheck
+	forecaster               forecaster
+	input                    hash.Hash
+}
+
+func newPreflight(t *Template, opts PreflightOptions) *preflight {
+	opts.Date = time.Unix(0, 0).UTC()
+	if opts.Keep <= 0 {
+		opts.Keep = 100
+	}
+	seed := maphash.MakeSeed()
+	return &preflight{
+		t: t, opts: opts,
+		renderer: t.NewRenderer(nil, opts.RenderOptions),
+		// As long as those of pec.NewMessageID.
+		id:         "<" + strings.Repeat("a", 26) + "@" + opts.Account.Domain() + ">",
+		report:     &PreflightReport{Counts: make(map[FaultCode]int64)},
+		kept:       make(map[FaultCode][]*RowError),
+		told:       make(map[*RowError]bool),
+		recipients: newKeySet(seed),
+		shown:      newKeySet(seed),
+		files:      newKeySet(seed),
+		doubles:    newDoubleCheck(),
+		input:      sha256.New(),
+	}
+}
+
+// add adds faults or warnings to the report.
+func (p *preflight) add(faults ...*RowError) {
+	for _, f := range faults {
+		if p.told[f] || f.Line > 0 && p.unknown[f.Field] && f.Code == FaultColumn {
+			continue
+		}
+		if p.renderer.isShared(f) {
+			p.told[f] = true
+		}
+		p.count(f.Code, 1)
+		if len(p.kept[f.Code]) < p.opts.Keep {
+			p.kept[f.Code] = append(p.kept[f.Code], f)
+		}
+	}
+}
+
+// count counts faults or warnings of a kind.
+func (p *preflight) count(code FaultCode, n int64) {
+	p.report.Counts[code] += n
+	if p.isWarning(code) {
+		p.report.WarningCount += n
+	} else {
+		p.report.FaultCount += n
+	}
+}
+
+func (p *preflight) isWarning(code FaultCode) bool {
+	switch code {
+	case WarnUnusedColumn, WarnSelf, WarnArchive, WarnRule, WarnCapacity:
+		return true
+	}
+	return slices.Contains(p.opts.Tolerate, code)
+}
+
+// eachRow goes over the rows. Faults of the source go to fault.
+func eachRow(ctx context.Context, rows iter.Seq2[Row, error], fault func(line int64, faults []*RowError), do func(Row) error) error {
+	for row, err := range rows {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		faults, rest := rowErrors(err)
+		if rest != nil {
+			return rest
+		}
+		if err != nil {
+			fault(row.Line, faults)
+			continue
+		}
+		if err := do(row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *preflight) firstPass(ctx context.Context, rows iter.Seq2[Row, error]) error {
+	err := eachRow(ctx, rows, p.unreadable, func(row Row) error {
+		p.report.Rows++
+		if p.unknown == nil {
+			p.checkColumns(row)
+		}
+		p.checkRecipient(row)
+		m, err := p.renderer.Render(ctx, row, p.id)
+		faults, err := rowErrors(err)
+		p.add(faults...)
+		if err == nil && len(faults) == 0 {
+			p.addMessage(row, m)
+		}
+		return err
+	})
+	if err == nil && p.report.Rows == 0 && p.report.FaultCount == 0 {
+		p.add(&RowError{Code: FaultNoRows})
+	}
+	return err
+}
+
+// unreadable takes faults of a row that the source could not read.
+func (p *preflight) unreadable(line int64, faults []*RowError) {
+	isHeader := len(faults) > 0 && faults[0].Code == FaultHeader
+	if !isHeader && (line == 0 || line != p.last) {
+		p.report.Rows++
+		p.last = line
+	}
+	p.add(faults...)
+}
+
+// checkColumns compares the columns of the source with those that the template
+// uses.
+func (p *preflight) checkColumns(first Row) {
+	p.unknown = make(map[string]bool)
+	for _, column := range p.t.columns {
+		if _, ok := first.Fields[column]; !ok {
+			p.unknown[column] = true
+			p.add(&RowError{Field: column, Code: FaultColumn})
+		}
+	}
+	for _, column := range slices.Sorted(maps.Keys(first.Fields)) {
+		if !slices.Contains(p.t.columns, column) {
+			p.add(&RowError{Column: first.columns[column], Field: column, Code: WarnUnusedColumn})
+		}
+	}
+}
+
+// checkRecipient notes who the recipient of a row is, whatever else is wrong with
+// the row.
+func (p *preflight) checkRecipient(row Row) {
+	to, fault := p.t.recipient(row)
+	if fault != nil || to.Address.IsZero() {
+		return
+	}
+	if hash, found := p.recipients.add(to.Address.Key()); found && !p.doubles.recipients.suspect(hash) {
+		p.count(FaultDoubledRecipient, 1)
+	}
+	if to.Address.Equal(p.opts.Account) && p.opts.Redirect.IsZero() {
+		p.add(row.fault(p.t.cfg.Recipient, WarnSelf, nil))
+	}
+}
+
+// addMessage notes what a message has.
+func (p *preflight) addMessage(row Row, m *Rendered) {
+	p.report.Messages++
+	p.report.Bytes += m.Size
+	p.report.Largest = max(p.report.Largest, m.Size)
+	p.input.Write(m.Digest[:])
+	p.forecaster.add(m)
+	p.add(m.Warnings...)
+	for _, key := range m.shown {
+		p.shown.add(key)
+	}
+	for _, f := range m.Attachments[len(p.t.cfg.Attachments):] {
+		if hash, found := p.files.add(string(f.Digest[:])); found && !p.doubles.files.suspect(hash) {
+			p.count(FaultFileDoubled, 1)
+		}
+	}
+}
+
+// finish makes the report.
+func (p *preflight) finish() *PreflightReport {
+	r := p.report
+	r.Forecast = p.forecaster.forecast(p.opts)
+	if c := r.Forecast; c.Space > 0 && c.Expected > c.Space {
+		p.add(&RowError{Code: WarnCapacity, Err: fmt.Errorf("about %d bytes of receipts, and space for %d", c.Expected, c.Space)})
+	}
+	p.input.Sum(r.Input[:0])
+	for _, code := range slices.Sorted(maps.Keys(p.kept)) {
+		if p.isWarning(code) {
+			r.Warnings = append(r.Warnings, p.kept[code]...)
+		} else {
+			r.Faults = append(r.Faults, p.kept[code]...)
+		}
+	}
+	byPlace := func(a, b *RowError) int { return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column)) }
+	slices.SortStableFunc(r.Faults, byPlace)
+	slices.SortStableFunc(r.Warnings, byPlace)
+	return r
 }

@@ -7,8 +7,8 @@ import (
 
 // Row is what the source of a batch says of one recipient.
 //
-// Sources are iter.Seq2[Row, error], such as [CSV.Rows]. They can be ranged over
-// more than once, and yield the same each time: a batch is checked before it is
+// A source is an iter.Seq2[Row, error], such as [CSV.Rows]. It can be ranged over
+// more than once, and yields the same each time: a batch is checked before it is
 // made. An error that is a [*RowError] is about one row, which is then not
 // yielded as a row; several may be about one row, and other rows follow. Any
 // other error is the last thing that a source yields.
@@ -20,16 +20,31 @@ type Row struct {
 	// [FieldName] gives. A source yields the same names in every row.
 	Fields map[string]string
 
-	columns map[string]int // :: field → number of its column, if the source has such
+	columns map[string]int // :: name → number of the column, if the source has such
+}
+
+// fault makes a fault of this row.
+func (r *Row) fault(field string, code FaultCode, err error) *RowError {
+	return &RowError{Line: r.Line, Column: r.columns[field], Field: field, Code: code, Err: err}
 }
 
 // FieldName returns the name by which templates call the column with a heading:
-// lower-case letters and digits, and one underscore for whatever stands between
-// them. "Codice Fiscale", "codice_fiscale" and " CODICE FISCALE: " are the same
-// column, written {{.codice_fiscale}}.
+// lower-case letters and digits, with an underscore in place of what stands
+// between words, and before a digit at the beginning. "Codice Fiscale",
+// "codice_fiscale" and " CODICE FISCALE: " name one column, {{.codice_fiscale}}.
+// A name is its own name.
 func FieldName(heading string) string {
-	words := strings.FieldsFunc(heading, func(r rune) bool {
-		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r)
+	words := strings.FieldsFunc(strings.Map(func(r rune) rune {
+		if unicode.IsMark(r) {
+			return -1 // templates can't spell it
+		}
+		return r
+	}, strings.ToLower(heading)), func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r)
 	})
-	return strings.ToLower(strings.Join(words, "_"))
+	name := strings.Join(words, "_")
+	if name != "" && !unicode.IsLetter([]rune(name)[0]) {
+		name = "_" + name
+	}
+	return name
 }
