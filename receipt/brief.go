@@ -5,11 +5,10 @@ import (
 	"crypto"
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"hash"
 	"io"
-	"mime/multipart"
 	"mime/quotedprintable"
+	"slices"
 	"strings"
 
 	"github.com/ceralacca/go-pec/internal/rawmime"
@@ -37,40 +36,65 @@ const (
 	HashSeveral HashReading = "several"
 )
 
-// hashComparison compares a message with the copy of it in which attachments
-// were replaced by their hashes.
-type hashComparison struct {
-	hashed  int
-	reading HashReading
+// readings are all readings, in the order in which they are tried.
+var readings = [...]HashReading{
+	HashDecoded, HashEncoded, HashEncodedFinal, HashEncodedLF, HashEncodedLFFinal, HashEncodedJoined,
 }
 
-// Where a part is. The rules treat what is at the top in ways of their own.
+// readingSet is a set of readings: bit n stands for readings[n].
+type readingSet uint8
+
+const anyReading readingSet = 1<<len(readings) - 1
+
+// hashLengths are the digests by the number of their bytes. The rules have
+// SHA-1; the others are what it may have been replaced by.
+var hashLengths = map[int]crypto.Hash{20: crypto.SHA1, 32: crypto.SHA256, 64: crypto.SHA512}
+
+// hashComparison compares a message with the copy of it in which attachments
+// were replaced by their hashes, both part by part.
+type hashComparison struct {
+	theirs, own *partScanner
+	possible    readingSet  // readings that fit every hash so far
+	hash        crypto.Hash // the weakest so far; 0 if nothing was hashed
+}
+
+func newHashComparison(theirs, own *partScanner) *hashComparison {
+	return &hashComparison{theirs: theirs, own: own, possible: anyReading}
+}
+
+// reading returns the first reading that fits every hash.
+func (c *hashComparison) reading() HashReading {
+	for i, r := range readings {
+		if c.possible&(1<<i) != 0 {
+			return r
+		}
+	}
+	return HashSeveral
+}
+
+// Bounds of what is compared.
 const (
 	topLevel  = 0
 	maxNested = 20
 	maxParts  = 1000
 )
 
-// hashLengths are the digests by the number of their hexadecimal digits. The
-// rules have SHA-1; the others are what it may have been replaced by.
-var hashLengths = map[int]crypto.Hash{40: crypto.SHA1, 64: crypto.SHA256, 128: crypto.SHA512}
-
-// compare walks both trees at once. Differences are returned as such.
-func (c *hashComparison) compare(original, mine entity, depth int) error {
-	mt, err := mediaType(mine.head)
+// entity compares a message or a part, both heads of which were read.
+func (c *hashComparison) entity(original, mine *rawmime.Head, depth int) error {
+	mt, err := mediaType(mine)
 	if err != nil {
 		return err
 	}
-	if isReplaceable(mine.head, mt) {
-		return c.compareAttachment(original, mine)
+	if isReplaceable(mine, mt) && isHash(original) {
+		return c.attachment(original, mine)
 	}
-	if err := sameFields(original.head, mine.head, contentFields); err != nil {
+	if err := sameFields(original, mine, contentFields(original, mine)); err != nil {
 		return err
 	}
 	if strings.HasPrefix(mt.Type, "multipart/") {
-		return c.compareMultipart(original, mine, mt, depth)
+		return c.multipart(mt, depth)
 	}
-	return sameBytes(original.body, mine.body)
+	return sameBytes(c.theirs, c.own)
 }
 
 // isReplaceable reports whether the rules replace a part by its hash: if it has
@@ -83,6 +107,19 @@ func isReplaceable(head *rawmime.Head, mt *rawmime.MediaType) bool {
 	return mt.Type == "message/rfc822" || err != nil || len(names) > 0
 }
 
+// isHash reports whether a part stands in place of another: a text with the name
+// of the other and .hash behind it.
+func isHash(head *rawmime.Head) bool {
+	mt, err := mediaType(head)
+	if err != nil || mt.Type != "text/plain" {
+		return false
+	}
+	names, err := partNames(head, mt)
+	return err == nil && slices.ContainsFunc(names, func(name string) bool {
+		return strings.HasSuffix(strings.ToLower(name), ".hash")
+	})
+}
+
 func mediaType(head *rawmime.Head) (*rawmime.MediaType, error) {
 	value := head.Get("Content-Type")
 	if value == "" {
@@ -90,157 +127,129 @@ func mediaType(head *rawmime.Head) (*rawmime.MediaType, error) {
 	}
 	mt, err := rawmime.ParseMediaType(value)
 	if err != nil {
-		return nil, difference("a Content-Type that can't be read")
+		return nil, unreadable("a Content-Type that can't be read")
 	}
 	return mt, nil
 }
 
-func (c *hashComparison) compareMultipart(original, mine entity, mt *rawmime.MediaType, depth int) error {
-	if depth >= maxNested {
-		return difference("parts nested too deep")
-	}
-	theirs, err := parts(original)
-	if err != nil {
-		return err
-	}
-	own, err := parts(mine)
-	if err != nil {
-		return err
-	}
-	for n := range maxParts {
-		a, errA := theirs.next()
-		b, errB := own.next()
-		if errors.Is(errA, io.EOF) && errors.Is(errB, io.EOF) {
-			return nil
-		}
-		if err := errors.Join(errA, errB); err != nil {
-			if errors.Is(err, io.EOF) {
-				return difference("the number of parts")
-			}
-			return err
-		}
-		if depth == topLevel && mt.Type == "multipart/signed" && n > 0 {
-			// The signature of the sender is kept, though it no longer fits.
-			err = sameBytes(a.body, b.body)
-		} else {
-			err = c.compare(a, b, depth+1)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return difference("too many parts")
-}
-
-// partReader reads the parts of a multipart one after another.
-type partReader struct{ in *multipart.Reader }
-
-func parts(e entity) (partReader, error) {
-	mt, err := mediaType(e.head)
-	if err != nil {
-		return partReader{}, err
-	}
+// multipart compares the parts of a multipart. It ends at the delimiter that ends
+// it, which may be an outer one.
+func (c *hashComparison) multipart(mt *rawmime.MediaType, depth int) error {
 	boundary, _ := mt.Param("boundary")
 	if boundary == "" {
-		return partReader{}, difference("a multipart without boundary")
+		return unreadable("a multipart without boundary")
 	}
-	return partReader{multipart.NewReader(e.body, boundary)}, nil
-}
-
-func (p partReader) next() (entity, error) {
-	part, err := p.in.NextRawPart()
-	if err != nil {
-		return entity{}, err
+	if depth >= maxNested {
+		return unreadable("parts nested too deep")
 	}
-	head := &rawmime.Head{}
-	for name, values := range part.Header {
-		for _, v := range values {
-			head.Fields = append(head.Fields, rawmime.Field{Name: name, Value: v})
-		}
-	}
-	return entity{head, part}, nil
-}
-
-// compareAttachment compares a part that may have been replaced by its hash.
-func (c *hashComparison) compareAttachment(original, mine entity) error {
-	theirs, err := mediaType(original.head)
-	if err != nil {
-		return err
-	}
-	names, err := partNames(original.head, theirs)
-	if err != nil || !isHashPart(theirs, names) {
-		if err := sameFields(original.head, mine.head, contentFields); err != nil {
+	c.theirs.open(boundary)
+	c.own.open(boundary)
+	defer c.theirs.close(depth)
+	defer c.own.close(depth)
+	for n := range maxParts {
+		end, err := c.next()
+		if err != nil || end.level != depth {
 			return err
 		}
-		return sameBytes(original.body, mine.body)
+		c.theirs.resume()
+		c.own.resume()
+		if end.closing {
+			return nil
+		}
+		if err := c.part(depth+1, depth == topLevel && mt.Type == "multipart/signed" && n > 0); err != nil {
+			return err
+		}
 	}
-	text, err := io.ReadAll(io.LimitReader(decoded(original), 1024))
+	return unreadable("too many parts")
+}
+
+// next goes to the next delimiter in both.
+func (c *hashComparison) next() (partEnd, error) {
+	theirs, err := c.theirs.skip()
 	if err != nil {
-		return difference("a hash that can't be read")
+		return theirs, err
 	}
-	want, err := hex.DecodeString(strings.TrimSpace(string(text)))
-	algorithm, known := hashLengths[2*len(want)]
-	if err != nil || !known {
-		return difference("a hash that is not one")
+	own, err := c.own.skip()
+	if err == nil && own != theirs {
+		err = difference("the number of parts")
 	}
-	c.hashed++
-	reading, err := findReading(mine, algorithm, want)
+	return own, err
+}
+
+// part compares one part. The signature of the sender is kept whole, though it no
+// longer fits.
+func (c *hashComparison) part(depth int, isSignature bool) error {
+	original, err := c.theirs.readHead()
 	if err != nil {
 		return err
 	}
-	if c.reading == "" {
-		c.reading = reading
-	} else if c.reading != reading {
-		c.reading = HashSeveral
+	mine, err := c.own.readHead()
+	if err != nil {
+		return err
 	}
+	if !isSignature {
+		return c.entity(original, mine, depth)
+	}
+	if err := sameFields(original, mine, contentFields(original, mine)); err != nil {
+		return err
+	}
+	return sameBytes(c.theirs, c.own)
+}
+
+// attachment compares a part with the hash that stands in its place.
+func (c *hashComparison) attachment(original, mine *rawmime.Head) error {
+	text, err := io.ReadAll(io.LimitReader(decoded(original, c.theirs), 1024))
+	if c.theirs.err != nil {
+		return c.theirs.err
+	}
+	want, hexErr := hex.DecodeString(strings.TrimSpace(string(text)))
+	algorithm, known := hashLengths[len(want)]
+	if err != nil || hexErr != nil || !known {
+		return unreadable("a hash that can't be read")
+	}
+	if c.hash == 0 || algorithm.Size() < c.hash.Size() {
+		c.hash = algorithm
+	}
+	fitting, err := c.findReadings(mine, algorithm, want)
+	if err != nil {
+		return err
+	}
+	if fitting == 0 {
+		return difference("an attachment, whose hash is another")
+	}
+	c.possible &= fitting
 	return nil
 }
 
-func isHashPart(mt *rawmime.MediaType, names []string) bool {
-	for _, name := range names {
-		if strings.HasSuffix(strings.ToLower(name), ".hash") {
-			return mt.Type == "text/plain"
-		}
-	}
-	return false
-}
-
 // decoded undoes the transfer encoding of a part.
-func decoded(e entity) io.Reader {
-	switch strings.ToLower(e.head.Get("Content-Transfer-Encoding")) {
+func decoded(head *rawmime.Head, body io.Reader) io.Reader {
+	switch strings.ToLower(head.Get("Content-Transfer-Encoding")) {
 	case "base64":
-		return base64.NewDecoder(base64.StdEncoding, e.body)
+		return base64.NewDecoder(base64.StdEncoding, body)
 	case "quoted-printable":
-		return quotedprintable.NewReader(e.body)
+		return quotedprintable.NewReader(body)
 	}
-	return e.body
+	return body
 }
 
-// findReading finds what of the part has the wanted hash, in one pass.
-func findReading(part entity, algorithm crypto.Hash, want []byte) (HashReading, error) {
+// findReadings finds what of the part has the wanted hash, in one pass.
+func (c *hashComparison) findReadings(head *rawmime.Head, algorithm crypto.Hash, want []byte) (readingSet, error) {
 	file := algorithm.New()
 	encoded := newEncodedHashes(algorithm)
-	tee := entity{part.head, io.TeeReader(part.body, encoded)}
-	if _, err := io.Copy(file, decoded(tee)); err != nil {
-		file = nil // it has no decoded form; its encoded ones may still fit
+	tee := io.TeeReader(c.own, encoded)
+	_, decodeErr := io.Copy(file, decoded(head, tee))
+	if _, err := io.Copy(io.Discard, tee); err != nil {
+		return 0, err
 	}
-	if _, err := io.Copy(io.Discard, tee.body); err != nil {
-		return "", err
+	fitting := encoded.find(want)
+	if decodeErr == nil && bytes.Equal(file.Sum(nil), want) {
+		fitting |= 1 // what has no decoded form may still fit as it is encoded
 	}
-	if file != nil && bytes.Equal(file.Sum(nil), want) {
-		return HashDecoded, nil
-	}
-	if reading, ok := encoded.find(want); ok {
-		return reading, nil
-	}
-	return "", difference("an attachment, whose hash is another")
+	return fitting, nil
 }
 
 // encodedHashes takes the hashes of an encoded text whose line ends are CRLF.
-type encodedHashes struct {
-	crlf, lf, joined hash.Hash
-	withCRLF, withLF []byte
-}
+type encodedHashes struct{ crlf, lf, joined hash.Hash }
 
 func newEncodedHashes(h crypto.Hash) *encodedHashes {
 	return &encodedHashes{crlf: h.New(), lf: h.New(), joined: h.New()}
@@ -255,25 +264,17 @@ func (e *encodedHashes) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// find tells the reading that has the wanted hash. The line end before the
+// find returns the readings that have the wanted hash. The line end before the
 // delimiter is not part of what was written.
-func (e *encodedHashes) find(want []byte) (HashReading, bool) {
-	if bytes.Equal(e.crlf.Sum(nil), want) {
-		return HashEncoded, true
-	}
-	if bytes.Equal(e.lf.Sum(nil), want) {
-		return HashEncodedLF, true
-	}
-	if bytes.Equal(e.joined.Sum(nil), want) {
-		return HashEncodedJoined, true
-	}
+func (e *encodedHashes) find(want []byte) readingSet {
+	crlf, lf := e.crlf.Sum(nil), e.lf.Sum(nil)
 	e.crlf.Write([]byte("\r\n"))
 	e.lf.Write([]byte("\n"))
-	switch {
-	case bytes.Equal(e.crlf.Sum(nil), want):
-		return HashEncodedFinal, true
-	case bytes.Equal(e.lf.Sum(nil), want):
-		return HashEncodedLFFinal, true
+	var fitting readingSet
+	for i, sum := range [][]byte{nil, crlf, e.crlf.Sum(nil), lf, e.lf.Sum(nil), e.joined.Sum(nil)} {
+		if bytes.Equal(sum, want) {
+			fitting |= 1 << i
+		}
 	}
-	return "", false
+	return fitting
 }

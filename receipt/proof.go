@@ -1,8 +1,9 @@
 package receipt
 
 import (
-	"bufio"
 	"bytes"
+	"crypto"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -21,8 +22,12 @@ type Proof struct {
 	Result ProofResult
 	// Method is what it rests on; empty if no proof is possible.
 	Method ProofMethod
-	// Reading is, for ProofByHashes, what the provider took the hashes of.
+	// Reading is, if proven by hashes, what the provider took them of.
 	Reading HashReading
+	// Hash is, if proven by hashes, their algorithm, and the weakest if there are
+	// several. The rules have SHA-1, of which two different files can be made to
+	// have the same.
+	Hash crypto.Hash
 	// Reason says, unless proven, what differs or why no proof is possible. It
 	// holds nothing of the message.
 	Reason string
@@ -36,8 +41,9 @@ const (
 	Proven ProofResult = "proven"
 	// Disproven: it is not.
 	Disproven ProofResult = "disproven"
-	// NoProof: the receipt holds nothing that could prove it. It still proves
-	// that a message with this Message-ID was delivered.
+	// NoProof: the receipt holds nothing that could prove it, or one of the two
+	// messages can't be read. The receipt still proves that a message with this
+	// Message-ID was delivered.
 	NoProof ProofResult = "no-proof"
 )
 
@@ -53,62 +59,64 @@ const (
 )
 
 // Prove compares the original inside a delivery receipt with the message that
-// was sent. raw is the receipt, as it was verified; sent are the bytes that were
-// submitted. Both are read in one or two passes and never held in memory.
+// was sent. raw is the receipt, exactly as it was verified, with offset 0 where
+// the reader stood that was given to Verify; sent are the bytes that were
+// submitted. Both are read a few times from the front, and never held in memory.
 //
 // A provider must change some things: it replaces Message-ID by its own
 // identifier, adds X-Riferimento-Message-ID and trace fields. All else must be
 // the same: the fields that people read, those that say how to read the body,
 // and the body to the last byte, but for the form of line ends. RFC 6109,
-// sections 2.2.1 and 3.3.2.
+// sections 2.2.1 and 3.3.2. Where attachments were replaced by hashes, what
+// stands outside of all parts is not compared.
 //
-// Errors are those of reading raw and sent. A difference is no error but an
-// answer.
+// A difference is no error but an answer. Errors are those of reading raw and
+// sent, and one if raw does not hold what was verified.
 func (r *Receipt) Prove(raw, sent io.ReaderAt) (Proof, error) {
-	if r.data.Kind != pec.KindDelivery {
+	switch {
+	case r.data.Kind != pec.KindDelivery:
 		return Proof{Result: NoProof, Reason: "it is not a delivery receipt"}, nil
-	}
-	if r.original == nil {
+	case r.original == nil:
 		return Proof{Result: NoProof, Reason: "the receipt does not hold the message (ricevuta sintetica, or recipient in Cc)"}, nil
 	}
-	original, mine, err := r.open(raw, sent)
-	if err != nil {
-		return differs(err)
-	}
-	if err := sameHeaders(original.head, mine.head, &r.data); err != nil {
-		return differs(err)
-	}
-	if err = sameFields(original.head, mine.head, contentFields); err == nil {
-		err = sameBytes(original.body, mine.body)
-	}
-	if err == nil {
-		return Proof{Result: Proven, Method: ProofByCopy}, nil
-	}
-	var d difference
-	if !errors.As(err, &d) {
+	if err := r.checkSigned(raw); err != nil {
 		return Proof{}, err
 	}
-	return r.proveByHashes(raw, sent, err)
+	original, mine, err := r.open(raw, sent)
+	if err == nil {
+		err = sameHeaders(original.head, mine.head, &r.data)
+	}
+	if err != nil {
+		return answer(ProofByCopy, err)
+	}
+	if err = sameFields(original.head, mine.head, contentFields(original.head, mine.head)); err == nil {
+		err = sameBytes(original.body, mine.body)
+	}
+	var whole difference
+	if errors.As(err, &whole) {
+		return r.proveByHashes(raw, sent, whole)
+	}
+	return answer(ProofByCopy, err)
 }
 
-// proveByHashes compares the trees. whole is how the bytes differ, which is the
-// answer if nothing was hashed.
-func (r *Receipt) proveByHashes(raw, sent io.ReaderAt, whole error) (Proof, error) {
+// proveByHashes compares part by part. whole is how the bytes differ, which is
+// the answer if nothing was hashed.
+func (r *Receipt) proveByHashes(raw, sent io.ReaderAt, whole difference) (Proof, error) {
 	original, mine, err := r.open(raw, sent)
 	if err != nil {
-		return differs(err)
+		return answer(ProofByHashes, err)
 	}
-	c := hashComparison{}
-	err = c.compare(original, mine, topLevel)
-	if c.hashed == 0 {
-		return differs(whole)
+	c := newHashComparison(original.body, mine.body)
+	err = c.entity(original.head, mine.head, topLevel)
+	var d difference
+	if c.hash == 0 && (err == nil || errors.As(err, &d)) {
+		return answer(ProofByCopy, whole)
 	}
-	if err != nil {
-		p, err := differs(err)
-		p.Method = ProofByHashes
-		return p, err
+	p, err := answer(ProofByHashes, err)
+	if p.Result == Proven {
+		p.Reading, p.Hash = c.reading(), c.hash
 	}
-	return Proof{Result: Proven, Method: ProofByHashes, Reading: c.reading}, nil
+	return p, err
 }
 
 // difference is an error that says how two messages differ.
@@ -116,83 +124,101 @@ type difference string
 
 func (d difference) Error() string { return string(d) }
 
-func differsf(format string, args ...any) error { return difference(fmt.Sprintf(format, args...)) }
+// unreadable is an error that says why a message can't be compared.
+type unreadable string
 
-// differs makes an answer of a difference.
-func differs(err error) (Proof, error) {
+func (u unreadable) Error() string { return string(u) }
+
+// answer makes an answer of the outcome of a comparison.
+func answer(method ProofMethod, err error) (Proof, error) {
 	var d difference
-	if errors.As(err, &d) {
-		return Proof{Result: Disproven, Method: ProofByCopy, Reason: string(d)}, nil
+	var u unreadable
+	switch {
+	case err == nil:
+		return Proof{Result: Proven, Method: method}, nil
+	case errors.As(err, &d):
+		return Proof{Result: Disproven, Method: method, Reason: string(d)}, nil
+	case errors.As(err, &u):
+		return Proof{Result: NoProof, Reason: string(u)}, nil
 	}
-	return Proof{}, err
+	return Proof{}, fmt.Errorf("receipt: comparing what was delivered with what was sent: %w", err)
 }
 
-// entity is a message, or a part of one: its head, and its body with line ends
-// as CRLF.
+// checkSigned checks that raw holds what was verified: what was stored may have
+// changed since.
+func (r *Receipt) checkSigned(raw io.ReaderAt) error {
+	h := sha256.New()
+	if _, err := io.Copy(h, newPartScanner(r.signed.Of(raw))); err != nil {
+		return fmt.Errorf("receipt: reading the receipt again: %w", err)
+	}
+	if !bytes.Equal(h.Sum(nil), r.digest[:]) {
+		return errors.New("receipt: reading the receipt again: it is not the one that was verified")
+	}
+	return nil
+}
+
+// entity is a message: its head, and what is to be read of its body.
 type entity struct {
 	head *rawmime.Head
-	body io.Reader
+	body *partScanner
 }
 
 // open reads the heads of the original in the receipt and of the message sent.
 func (r *Receipt) open(raw, sent io.ReaderAt) (original, mine entity, err error) {
 	if original, err = openEntity(r.original.Of(raw)); err != nil {
-		return original, mine, fmt.Errorf("reading the original in the receipt: %w", err)
+		return original, mine, err
 	}
-	if mine, err = openEntity(io.NewSectionReader(sent, 0, math.MaxInt64)); err != nil {
-		return original, mine, fmt.Errorf("reading the message sent: %w", err)
-	}
-	return original, mine, nil
+	mine, err = openEntity(io.NewSectionReader(sent, 0, math.MaxInt64))
+	return original, mine, err
 }
 
 func openEntity(r io.Reader) (entity, error) {
-	in := bufio.NewReaderSize(newCRLFReader(r), 64<<10)
-	var raw []byte
-	for {
-		line, err := in.ReadSlice('\n')
-		raw = append(raw, line...)
-		if err == io.EOF || bytes.Equal(line, []byte("\r\n")) {
-			break
-		}
-		if errors.Is(err, bufio.ErrBufferFull) || len(raw) > 256<<10 {
-			return entity{}, difference("a head that is too long")
-		}
-		if err != nil {
-			return entity{}, err
-		}
-	}
-	head, err := rawmime.ParseHead(raw, rawmime.HeadLimits{})
-	if err != nil {
-		return entity{}, difference("a head that can't be read: " + err.Error())
-	}
-	return entity{head, in}, nil
+	body := newPartScanner(r)
+	head, err := body.readHead()
+	return entity{head, body}, err
 }
 
-// Fields that a provider leaves alone: those of the message, and those that say
-// how to read a body, which a hash in its place changes.
-var (
-	messageFields = []string{"From", "To", "Cc", "Subject", "Date", "MIME-Version"}
-	contentFields = []string{"Content-Type", "Content-Transfer-Encoding", "Content-Disposition", "Content-ID"}
-)
+// messageFields are fields that a provider leaves alone.
+var messageFields = []string{"From", "To", "Cc", "Subject", "Date", "MIME-Version"}
+
+// contentFields returns the names of the fields that say how to read a body,
+// which a hash in its place changes.
+//
+// QUIRK: mail stores of old add a Content-Length, which says nothing.
+func contentFields(heads ...*rawmime.Head) []string {
+	var names []string
+	for _, head := range heads {
+		for _, f := range head.Fields {
+			name := strings.ToLower(f.Name)
+			if strings.HasPrefix(name, "content-") && name != "content-length" && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
 
 // sameHeaders compares the top-level heads.
 func sameHeaders(original, mine *rawmime.Head, data *pec.CertData) error {
-	if !pec.SameMessageID(original.Get("Message-ID"), data.ID) {
-		return differsf("the Message-ID of the original is not the identifier of the transmission")
+	if !sameID(mine.Get("Message-ID"), data.MessageID) {
+		return difference("the receipt is about another Message-ID")
 	}
-	if !pec.SameMessageID(mine.Get("Message-ID"), data.MessageID) {
-		return differsf("the receipt is about another Message-ID")
+	if !sameID(original.Get("Message-ID"), data.ID) {
+		return difference("the Message-ID of the original is not the identifier of the transmission")
 	}
-	if ref := original.Get(pec.HeaderReference); !pec.SameMessageID(ref, data.MessageID) {
-		return differsf("%s of the original is not the Message-ID of the message sent", pec.HeaderReference)
+	if !sameID(original.Get(pec.HeaderReference), data.MessageID) {
+		return difference(pec.HeaderReference + " of the original is not the Message-ID of the message sent")
 	}
 	return sameFields(original, mine, messageFields)
 }
 
+// sameID compares identifiers, both of which are missing if the client gave none.
+func sameID(a, b string) bool { return a == "" && b == "" || pec.SameMessageID(a, b) }
+
 func sameFields(original, mine *rawmime.Head, names []string) error {
 	for _, name := range names {
 		if !slices.Equal(foldAll(original.Values(name)), foldAll(mine.Values(name))) {
-			return differsf("field %s", name)
+			return difference("field " + name)
 		}
 	}
 	return nil
@@ -206,72 +232,27 @@ func foldAll(values []string) []string {
 	return values
 }
 
-// sameBytes compares two bodies. One final line end more or less is no
-// difference: it belongs to the delimiter that follows a part.
-func sameBytes(a, b io.Reader) error {
-	x, y := bufio.NewReaderSize(a, 32<<10), bufio.NewReaderSize(b, 32<<10)
-	var offset int64
-	for {
-		p, errX := x.Peek(x.Size())
-		q, errY := y.Peek(y.Size())
-		for _, err := range []error{errX, errY} {
-			if err != nil && err != io.EOF {
-				return err
-			}
+// sameBytes compares the rest of two bodies, or parts. One final line end more or
+// less is no difference: it belongs to the delimiter that follows a part.
+func sameBytes(a, b *partScanner) error {
+	for offset := int64(0); ; {
+		p, err := a.peek()
+		if err != nil {
+			return err
+		}
+		q, err := b.peek()
+		if err != nil {
+			return err
 		}
 		n := min(len(p), len(q))
+		if n == 0 && (len(p) == 0 || a.isLastLineEnd(p)) && (len(q) == 0 || b.isLastLineEnd(q)) {
+			return nil
+		}
 		if n == 0 || !bytes.Equal(p[:n], q[:n]) {
-			if isLineEnd(p) && errX == io.EOF && len(q) == 0 ||
-				isLineEnd(q) && errY == io.EOF && len(p) == 0 || len(p)+len(q) == 0 {
-				return nil
-			}
-			return differsf("the body, from about byte %d on", offset)
+			return difference(fmt.Sprintf("the content, from about byte %d on", offset))
 		}
 		offset += int64(n)
-		x.Discard(n)
-		y.Discard(n)
+		a.discard(n)
+		b.discard(n)
 	}
-}
-
-func isLineEnd(b []byte) bool { return string(b) == "\r\n" }
-
-// crlfReader gives every line end as CRLF.
-type crlfReader struct {
-	in      *bufio.Reader
-	pending []byte
-	lastCR  bool
-	err     error
-}
-
-func newCRLFReader(r io.Reader) *crlfReader {
-	return &crlfReader{in: bufio.NewReaderSize(r, 32<<10)}
-}
-
-func (c *crlfReader) Read(p []byte) (int, error) {
-	for len(c.pending) == 0 {
-		if c.err != nil {
-			return 0, c.err
-		}
-		c.fill()
-	}
-	n := copy(p, c.pending)
-	c.pending = c.pending[n:]
-	return n, nil
-}
-
-// fill takes the next line, or as much of it as the buffer holds.
-func (c *crlfReader) fill() {
-	line, err := c.in.ReadSlice('\n')
-	if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-		c.err = err
-	}
-	n := len(line)
-	if n > 0 && line[n-1] == '\n' {
-		hasCR := n > 1 && line[n-2] == '\r' || n == 1 && c.lastCR
-		if !hasCR {
-			line = append(slices.Clone(line[:n-1]), '\r', '\n')
-		}
-	}
-	c.lastCR = n > 0 && line[len(line)-1] == '\r'
-	c.pending = line
 }

@@ -59,6 +59,7 @@ const (
 // verified is what all verified messages have.
 type verified struct {
 	signer    Signer
+	signed    Section
 	digest    [sha256.Size]byte
 	timeBasis TimeBasis
 	remarks   []Remark

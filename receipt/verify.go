@@ -244,6 +244,7 @@ func (v *verification) result(signer pec.Address, original *Section) verified {
 			Anchor:      v.sig.Anchor(),
 			SigningTime: v.sig.SigningTime(),
 		},
+		signed:    Section{Offset: v.signed.ContentOffset(), Size: v.signed.ContentSize()},
 		timeBasis: TimeArrival,
 		remarks:   v.remarks,
 		original:  original,
