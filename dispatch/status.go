@@ -120,6 +120,17 @@ func (d *Dispatcher) WriteMessage(ctx context.Context, account pec.Address, id S
 	return err
 }
 
+// WriteMail writes a message as it was received: the Raw of a [Fact] or [Mail].
+func (d *Dispatcher) WriteMail(ctx context.Context, raw Digest, w io.Writer) error {
+	blob, err := d.cfg.Store.OpenBlob(ctx, raw)
+	if err != nil {
+		return err
+	}
+	defer blob.Close()
+	_, err = io.Copy(w, io.NewSectionReader(blob, 0, blob.Size()))
+	return err
+}
+
 // Deadline is the next thing that should happen to a send, and by when.
 type Deadline struct {
 	What DeadlineKind
