@@ -216,8 +216,6 @@ func (p *parser) checkSize(over int64) error {
 // sinkError carries an error of the caller's own through the splitter unchanged.
 type sinkError struct{ error }
 
-func (e sinkError) Unwrap() error { return e.error }
-
 func explainSink(err error) error {
 	var own sinkError
 	if errors.As(err, &own) {

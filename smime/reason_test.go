@@ -104,11 +104,14 @@ var reasonCases = []struct {
 	{"bad base64", func(t *testing.T, w *world, m *message, o *smime.VerifyOptions) { m.raw = "*" + wrapped(m.p7s)[1:] }, smime.ReasonMIME, "not base64"},
 	{"blank in base64", func(t *testing.T, w *world, m *message, o *smime.VerifyOptions) { m.raw = wrapped(m.p7s) + " " }, smime.ReasonMIME, "not base64"},
 	{"data after the padding", func(t *testing.T, w *world, m *message, o *smime.VerifyOptions) {
-		m.raw = wrapped(append(m.p7s, make([]byte, 1+(3-(len(m.p7s)+1)%3)%3)...)) + "\r\nAAAA"
-		if !strings.Contains(m.raw, "=") {
-			m.raw = wrapped(m.p7s) + "=\r\nAAAA"
-		}
+		m.raw = padded(t, w) + "\r\nAAAA"
 	}, smime.ReasonMIME, "readers stop or go on"},
+	{"bits after the data", func(t *testing.T, w *world, m *message, o *smime.VerifyOptions) {
+		m.raw = padded(t, w)
+		last := strings.IndexByte(m.raw, '=') - 1
+		const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+		m.raw = m.raw[:last] + digits[strings.IndexByte(digits, m.raw[last])|1:][:1] + m.raw[last+1:]
+	}, smime.ReasonMIME, "two texts for one signature"},
 	{"empty signature", func(t *testing.T, w *world, m *message, o *smime.VerifyOptions) { m.raw = "\r\n" }, smime.ReasonCMS, "nothing to decode"},
 	{"LF in base64", func(t *testing.T, w *world, m *message, o *smime.VerifyOptions) {
 		m.raw = "\n" + strings.ReplaceAll(wrapped(m.p7s), "\r\n", "\n") + "\n\n"
@@ -317,6 +320,17 @@ var reasonCases = []struct {
 	}, smime.ReasonRevoked, "the CRL says so"},
 }
 
+// padded is a signature in base64 that ends in padding.
+func padded(t *testing.T, w *world) string {
+	t.Helper()
+	s := signer(w.leaf)
+	p7s := signature(t, s)
+	for len(p7s)%3 == 0 { // some signatures are a byte shorter than others
+		p7s = signature(t, s)
+	}
+	return wrapped(p7s)
+}
+
 func extension(critical bool) func(*x509.Certificate) {
 	return func(c *x509.Certificate) {
 		c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3, 4}, Critical: critical, Value: []byte{5, 0}}}
@@ -375,5 +389,15 @@ func TestEveryReasonIsReached(t *testing.T) {
 	})
 	if declared < 20 {
 		t.Errorf("only %d reasons were found in reason.go", declared)
+	}
+}
+
+func TestErrorTexts(t *testing.T) {
+	if got, want := smime.ReasonDigest.Error(), "smime: content-altered"; got != want {
+		t.Errorf("Reason as an error: %q, want %q", got, want)
+	}
+	err := &smime.Error{Reason: smime.ReasonLimit, Part: "header", Err: &smime.LimitError{What: "lines of a head", Limit: 2000}}
+	if got, want := err.Error(), "smime: header: limit: lines of a head over the limit of 2000"; got != want {
+		t.Errorf("Error: %q, want %q", got, want)
 	}
 }

@@ -244,6 +244,13 @@ var goodCases = []matrixCase{
 		d.Certificates = [][]byte{p.ca.Raw, p.ec.Raw, p.rsa.Raw}
 		return d.Encode()
 	}, nil, true, "the bag is a set"},
+	{"the same serial number by another issuer", func(p *pki) []byte {
+		other := testpki.Authority(p.t, "p256 rogue", func(c *x509.Certificate) { c.Subject.CommonName = "Altra autorità" })
+		twin := other.Issue(p.t, "p256 decoy", func(c *x509.Certificate) { c.SerialNumber = p.rsa.SerialNumber })
+		d := p.signed(testpki.Signer{Certificate: p.rsa})
+		d.Certificates = [][]byte{twin.Raw, p.rsa.Raw}
+		return d.Encode()
+	}, nil, true, "numbers are unique by issuer only"},
 	{"attribute certificate in the bag", func(p *pki) []byte {
 		d := p.signed(testpki.Signer{Certificate: p.rsa})
 		d.Certificates = append([][]byte{testpki.DER(0xa1, testpki.Int(1))}, d.Certificates...)
