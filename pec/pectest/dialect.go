@@ -31,9 +31,6 @@ type Dialect struct {
 	// EmptyReplyTo leaves the element risposte of what the provider certifies
 	// empty if the original has no Reply-To; otherwise it holds the sender.
 	EmptyReplyTo bool
-	// AltroForUnknown reports a missing mailbox as errore="altro" with a status
-	// code of 5.1.1, not as "no-dest".
-	AltroForUnknown bool
 }
 
 // OPEC is the dialect that most providers wrote up to 2025, with SHA-256 in place
@@ -46,7 +43,7 @@ func OPEC() Dialect {
 func JPEC() Dialect {
 	return Dialect{
 		Name: "jpec", Digest: crypto.SHA256, Indefinite: true, Protection: true,
-		Bilingual: true, EmptyReplyTo: true, AltroForUnknown: true,
+		Bilingual: true, EmptyReplyTo: true,
 	}
 }
 

@@ -1,0 +1,158 @@
+package pectest
+
+import (
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/ceralacca/go-pec/pec"
+)
+
+// parcel is a message on its way to another host.
+type parcel struct {
+	from    string
+	to      []pec.Address
+	message *blob
+	host    *site
+	since   time.Time
+	// refused, if not nil, is told of each recipient that the host refuses for
+	// good.
+	refused func(pec.Address, *smtp.SMTPError)
+}
+
+// How long a host tries. RFC 6109, section 2.2.2, has it give up after a day, so
+// that the sender can be told.
+const (
+	retryAfter  = 15 * time.Minute
+	giveUpAfter = 24 * time.Hour
+)
+
+// relay sends a parcel, when its turn comes.
+func (s *site) relay(p *parcel) {
+	if p.since.IsZero() {
+		p.since = s.network.clock.Now()
+	}
+	s.out.add(func() { s.transmit(p) })
+}
+
+// transmit sends a parcel, or plans to try again.
+func (s *site) transmit(p *parcel) {
+	client, err := s.links.get(s.network, p.host)
+	if err == nil {
+		err = s.hand(client, p)
+	}
+	var refusal *smtp.SMTPError
+	switch {
+	case err == nil:
+		s.links.put(p.host, client)
+		return
+	case errors.As(err, &refusal) && refusal.Code >= 500:
+		for _, a := range p.to {
+			p.tell(a, refusal)
+		}
+	default:
+		s.retry(p)
+	}
+	if client != nil {
+		client.Close()
+	}
+}
+
+func (p *parcel) tell(a pec.Address, e *smtp.SMTPError) {
+	if p.refused != nil {
+		p.refused(a, e)
+	}
+}
+
+func (s *site) retry(p *parcel) {
+	next := s.network.clock.Now().Add(retryAfter)
+	if next.Sub(p.since) < giveUpAfter {
+		s.network.clock.at(next, func() { s.relay(p) })
+	}
+}
+
+// hand holds the dialogue.
+func (s *site) hand(client *smtp.Client, p *parcel) error {
+	if err := client.Mail(p.from, nil); err != nil {
+		return err
+	}
+	var accepted []pec.Address
+	for _, a := range p.to {
+		err := client.Rcpt(a.String(), nil)
+		var refusal *smtp.SMTPError
+		switch {
+		case err == nil:
+			accepted = append(accepted, a)
+		case errors.As(err, &refusal) && refusal.Code >= 500:
+			p.tell(a, refusal)
+		default:
+			return err
+		}
+	}
+	p.to = accepted
+	if len(accepted) == 0 {
+		return client.Reset()
+	}
+	w, err := client.Data()
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(w, p.message.reader()); err != nil {
+		return err
+	}
+	return w.Close()
+}
+
+// links are a host's connections to others that nobody uses just now.
+type links struct {
+	mu     sync.Mutex
+	idle   map[*site][]*smtp.Client
+	closed bool
+}
+
+// get returns a connection to a host, a new one if need be. The hosts speak
+// STARTTLS to each other. RFC 6109, section 5.3.
+func (l *links) get(n *Network, host *site) (*smtp.Client, error) {
+	l.mu.Lock()
+	if idle := l.idle[host]; len(idle) > 0 {
+		client := idle[len(idle)-1]
+		l.idle[host] = idle[:len(idle)-1]
+		l.mu.Unlock()
+		return client, nil
+	}
+	l.mu.Unlock()
+	client, err := smtp.DialStartTLS(host.mx.Addr().String(), n.TLSConfig())
+	if err != nil {
+		return nil, err
+	}
+	client.CommandTimeout = time.Minute
+	client.SubmissionTimeout = 2 * time.Minute
+	return client, nil
+}
+
+func (l *links) put(host *site, client *smtp.Client) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		client.Close()
+		return
+	}
+	if l.idle == nil {
+		l.idle = make(map[*site][]*smtp.Client)
+	}
+	l.idle[host] = append(l.idle[host], client)
+}
+
+func (l *links) closeAll() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	for _, clients := range l.idle {
+		for _, client := range clients {
+			client.Close()
+		}
+	}
+}
