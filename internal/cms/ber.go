@@ -20,7 +20,6 @@ var ErrBER = errors.New("bad BER")
 
 // Tags as they stand in the identifier octet.
 const (
-	tagBoolean     = 0x01
 	tagInteger     = 0x02
 	tagOctetString = 0x04
 	tagNull        = 0x05

@@ -233,35 +233,21 @@ func (t *tree) signer(index int) (*Signer, error) {
 	s := &Signer{}
 	c := t.children(index)
 	c.body(tagInteger, "version")
-	if c.peek() == tagPrimitive0 {
-		if s.keyID = c.body(tagPrimitive0, "subjectKeyIdentifier"); len(s.keyID) == 0 {
-			return nil, fmt.Errorf("%w: empty subjectKeyIdentifier", ErrStructure)
-		}
-	} else if err := t.issuerAndSerial(c.take(tagSequence, "sid"), s); c.err == nil && err != nil {
+	if err := t.signerID(c, s); err != nil {
 		return nil, err
 	}
-	digestAlg := c.take(tagSequence, "digestAlgorithm")
-	if c.err != nil {
-		return nil, c.err
-	}
-	digestOID, _, err := t.algorithm(digestAlg)
+	digestOID, _, err := t.algorithm(c, "digestAlgorithm")
 	if err != nil {
 		return nil, err
 	}
 	if s.Digest, err = hashByOID(digestOID); err != nil {
 		return nil, err
 	}
-	if c.peek() != tagContext0 {
-		// Without attributes, the attributes of another signature could be
-		// passed off as content.
-		return nil, ErrNoAttrs
+	attrs, err := t.signedAttrs(c)
+	if err != nil {
+		return nil, err
 	}
-	attrs := c.take(tagContext0, "signedAttrs")
-	sigAlg := c.take(tagSequence, "signatureAlgorithm")
-	if c.err != nil {
-		return nil, c.err
-	}
-	sigOID, sigParams, err := t.algorithm(sigAlg)
+	sigOID, sigParams, err := t.algorithm(c, "signatureAlgorithm")
 	if err != nil {
 		return nil, err
 	}
@@ -277,9 +263,7 @@ func (t *tree) signer(index int) (*Signer, error) {
 	if err := c.done("SignerInfo"); err != nil {
 		return nil, err
 	}
-	if !t.nodes[attrs].der {
-		return nil, fmt.Errorf("%w: not DER", ErrAttributes)
-	}
+	// What is signed is the same set with another tag (RFC 5652, section 5.4).
 	s.attrs = append([]byte{tagSet}, t.raw(attrs)[1:]...)
 	if err := s.readAttributes(t.body(attrs), digestOID, sigOID); err != nil {
 		return nil, err
@@ -287,35 +271,62 @@ func (t *tree) signer(index int) (*Signer, error) {
 	return s, nil
 }
 
-func (t *tree) issuerAndSerial(index int, s *Signer) error {
-	if index < 0 {
-		return nil
+// signerID reads how the signer names its certificate.
+func (t *tree) signerID(c *cursor, s *Signer) error {
+	if c.peek() == tagPrimitive0 {
+		if s.keyID = c.body(tagPrimitive0, "subjectKeyIdentifier"); len(s.keyID) == 0 {
+			return fmt.Errorf("%w: empty subjectKeyIdentifier", ErrStructure)
+		}
+		return c.err
 	}
-	c := t.children(index)
-	name := c.take(tagSequence, "issuer")
-	s.serial = c.body(tagInteger, "serialNumber")
-	if err := c.done("issuerAndSerialNumber"); err != nil {
+	sid := c.take(tagSequence, "sid")
+	if c.err != nil {
+		return c.err
+	}
+	names := t.children(sid)
+	issuer := names.take(tagSequence, "issuer")
+	s.serial = names.body(tagInteger, "serialNumber")
+	if err := names.done("issuerAndSerialNumber"); err != nil {
 		return err
 	}
-	s.issuer = t.raw(name)
+	s.issuer = t.raw(issuer)
 	return nil
+}
+
+// signedAttrs returns the index of the signed attributes, which are DER even
+// where the rest is not (RFC 5652, section 5.3).
+func (t *tree) signedAttrs(c *cursor) (int, error) {
+	if c.peek() != tagContext0 {
+		// Without attributes, the attributes of another signature could be
+		// passed off as content.
+		return -1, ErrNoAttrs
+	}
+	attrs := c.take(tagContext0, "signedAttrs")
+	if !t.nodes[attrs].der {
+		return -1, fmt.Errorf("%w: not DER", ErrAttributes)
+	}
+	return attrs, nil
 }
 
 // algorithm reads an AlgorithmIdentifier: its OID, and the DER of its
 // parameters, nil if there are none or NULL.
-func (t *tree) algorithm(index int) (oid, params []byte, err error) {
-	c := t.children(index)
-	oid = c.body(tagOID, "algorithm")
-	if c.peek() != 0 {
-		if !t.nodes[c.pos].der {
+func (t *tree) algorithm(c *cursor, what string) (oid, params []byte, err error) {
+	index := c.take(tagSequence, what)
+	if c.err != nil {
+		return nil, nil, c.err
+	}
+	in := t.children(index)
+	oid = in.body(tagOID, "algorithm")
+	if in.peek() != 0 {
+		if !t.nodes[in.pos].der {
 			return nil, nil, fmt.Errorf("%w: parameters that are not DER", ErrAlgorithm)
 		}
-		if t.nodes[c.pos].tag != tagNull {
-			params = t.raw(c.pos)
+		if t.nodes[in.pos].tag != tagNull {
+			params = t.raw(in.pos)
 		}
-		c.pos = t.after(c.pos)
+		in.pos = t.after(in.pos)
 	}
-	return oid, params, c.done("AlgorithmIdentifier")
+	return oid, params, in.done("AlgorithmIdentifier")
 }
 
 // readAttributes checks the signed attributes: none twice, contentType and

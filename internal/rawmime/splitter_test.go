@@ -429,7 +429,6 @@ func TestSplitterHeadLimit(t *testing.T) {
 
 // failingSink fails in the call it is told to fail in.
 type failingSink struct {
-	counter
 	in  string
 	err error
 }
