@@ -15,9 +15,6 @@ import (
 	"math"
 	"time"
 
-	"golang.org/x/crypto/cryptobyte"
-	"golang.org/x/crypto/cryptobyte/asn1"
-
 	"github.com/ceralacca/go-pec/internal/limit"
 )
 
@@ -28,7 +25,6 @@ const (
 	MaxSigners      = 4
 
 	maxCertificate = 64 << 10 // bytes
-	maxAttributes  = 64       // of one signer
 )
 
 // Reasons for which a SignedData is not read. [ErrBER] is the other one.
@@ -327,110 +323,4 @@ func (t *tree) algorithm(c *cursor, what string) (oid, params []byte, err error)
 		in.pos = t.after(in.pos)
 	}
 	return oid, params, in.done("AlgorithmIdentifier")
-}
-
-// readAttributes checks the signed attributes: none twice, contentType and
-// messageDigest once each with one value (RFC 5652, section 11).
-func (s *Signer) readAttributes(der, digestOID, sigOID []byte) error {
-	var seen [][]byte
-	var hasContentType bool
-	for rest := cryptobyte.String(der); !rest.Empty(); {
-		var attr, oid, values, value cryptobyte.String
-		var tag asn1.Tag
-		if !rest.ReadASN1(&attr, asn1.SEQUENCE) || !attr.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) ||
-			!attr.ReadASN1(&values, asn1.SET) || !attr.Empty() || values.Empty() {
-			return fmt.Errorf("%w: not a list of attributes", ErrAttributes)
-		}
-		for _, o := range seen {
-			if bytes.Equal(o, oid) {
-				return fmt.Errorf("%w: one stands twice", ErrAttributes)
-			}
-		}
-		if len(seen) == maxAttributes {
-			return fmt.Errorf("%w: %w", ErrAttributes, limit.Passed(maxAttributes, "signed attributes"))
-		}
-		seen = append(seen, oid)
-		single := values
-		if !single.ReadAnyASN1Element(&value, &tag) {
-			return fmt.Errorf("%w: value that is not DER", ErrAttributes)
-		}
-		known := true
-		var err error
-		switch {
-		case bytes.Equal(oid, oidContentType):
-			hasContentType = true
-			err = checkContentType(value)
-		case bytes.Equal(oid, oidMessageDigest):
-			err = s.readMessageDigest(value)
-		case bytes.Equal(oid, oidSigningTime):
-			err = s.readSigningTime(value)
-		case bytes.Equal(oid, oidAlgorithmProtection):
-			err = checkAlgorithmProtection(value, digestOID, sigOID)
-		default:
-			known = false
-		}
-		if err != nil {
-			return err
-		}
-		if known && !single.Empty() {
-			return fmt.Errorf("%w: one has two values", ErrAttributes)
-		}
-	}
-	switch {
-	case len(seen) == 0:
-		return ErrNoAttrs
-	case !hasContentType:
-		return fmt.Errorf("%w: no contentType", ErrAttributes)
-	case s.MessageDigest == nil:
-		return fmt.Errorf("%w: no messageDigest", ErrAttributes)
-	}
-	return nil
-}
-
-func checkContentType(value cryptobyte.String) error {
-	var oid cryptobyte.String
-	if !value.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) || !bytes.Equal(oid, oidData) {
-		return fmt.Errorf("%w: contentType is not data", ErrAttributes)
-	}
-	return nil
-}
-
-func (s *Signer) readMessageDigest(value cryptobyte.String) error {
-	var digest cryptobyte.String
-	if !value.ReadASN1(&digest, asn1.OCTET_STRING) || len(digest) != s.Digest.Size() {
-		return fmt.Errorf("%w: messageDigest is not a digest", ErrAttributes)
-	}
-	s.MessageDigest = digest
-	return nil
-}
-
-func (s *Signer) readSigningTime(value cryptobyte.String) error {
-	ok := false
-	switch {
-	case value.PeekASN1Tag(asn1.UTCTime):
-		ok = value.ReadASN1UTCTime(&s.SigningTime)
-	case value.PeekASN1Tag(asn1.GeneralizedTime):
-		ok = value.ReadASN1GeneralizedTime(&s.SigningTime)
-	}
-	if !ok {
-		return fmt.Errorf("%w: signingTime is not a time", ErrAttributes)
-	}
-	s.SigningTime = s.SigningTime.UTC()
-	return nil
-}
-
-// checkAlgorithmProtection compares the algorithms that the signer bound into
-// the signature with those that the message names (RFC 6211).
-func checkAlgorithmProtection(value cryptobyte.String, digestOID, sigOID []byte) error {
-	var protection, digest, signature, oid cryptobyte.String
-	ok := value.ReadASN1(&protection, asn1.SEQUENCE) &&
-		protection.ReadASN1(&digest, asn1.SEQUENCE) &&
-		digest.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) && bytes.Equal(oid, digestOID) &&
-		protection.ReadASN1(&signature, asn1.Tag(1).ContextSpecific().Constructed()) &&
-		signature.ReadASN1(&oid, asn1.OBJECT_IDENTIFIER) && bytes.Equal(oid, sigOID) &&
-		protection.Empty()
-	if !ok {
-		return fmt.Errorf("%w: algorithms differ from those protected", ErrAttributes)
-	}
-	return nil
 }
