@@ -55,8 +55,8 @@ func (u *Unverified) ContentOffset() int64 { return u.contentOffset }
 func (u *Unverified) ContentSize() int64 { return u.contentSize }
 
 // Digest returns the digest of the signed entity with its line ends as CRLF, as
-// the signer made it. SHA-256 is always there, as a name for the content; other
-// digests are nil if the signature does not use them.
+// the signer made it. SHA-256 is always there, as a name for the content; another
+// may be nil unless the signature uses it.
 func (u *Unverified) Digest(h crypto.Hash) []byte { return bytes.Clone(u.digests[h]) }
 
 // Parse reads a message of type multipart/signed up to its close delimiter.
