@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,34 +25,42 @@ type network struct {
 	authority *pectest.Authority
 	alfa      *pectest.Provider // the sender's
 	beta      *pectest.Provider // the recipients'
+	directory pec.Directory     // of these two
 }
 
-func newNetwork(t testing.TB, dialect pectest.Dialect, reading receipt.HashReading, hash crypto.Hash) *network {
+// testAuthority issues all certificates that tests do not want otherwise.
+var testAuthority = sync.OnceValues(func() (*pectest.Authority, error) {
+	return pectest.NewAuthority(pectest.AuthorityConfig{Time: certified})
+})
+
+// newNetwork makes two providers. config is what they have in common.
+func newNetwork(t testing.TB, config pectest.ProviderConfig) *network {
 	t.Helper()
-	a, err := pectest.NewAuthority(pectest.AuthorityConfig{Time: certified})
+	a, err := testAuthority()
 	if err != nil {
 		t.Fatal(err)
 	}
 	n := &network{authority: a}
-	for _, p := range []struct {
-		to     **pectest.Provider
-		config pectest.ProviderConfig
-	}{
-		{&n.alfa, pectest.ProviderConfig{Name: "Gestore Alfa S.p.A.", Domain: "pec.alfa.example", Domains: []string{"pec.mittente.example"}}},
-		{&n.beta, pectest.ProviderConfig{Name: "Gestore Beta S.r.l.", Domain: "pec.beta.example"}},
-	} {
-		p.config.Dialect, p.config.HashOf, p.config.Hash = dialect, reading, hash
-		if *p.to, err = a.NewProvider(p.config); err != nil {
-			t.Fatal(err)
-		}
-	}
+	n.alfa = n.provider(t, config, "Gestore Alfa S.p.A.", "pec.alfa.example", "pec.mittente.example")
+	n.beta = n.provider(t, config, "Gestore Beta S.r.l.", "pec.beta.example")
+	n.directory = pec.NewDirectory([]pec.Provider{n.alfa.Record(), n.beta.Record()})
 	return n
+}
+
+func (n *network) provider(t testing.TB, config pectest.ProviderConfig, name string, domains ...string) *pectest.Provider {
+	t.Helper()
+	config.Name, config.Domain, config.Domains = name, domains[0], domains
+	p, err := n.authority.NewProvider(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 func (n *network) options() receipt.Options {
 	return receipt.Options{
 		Trust:     n.authority.Trust(),
-		Directory: n.authority.Directory(),
+		Directory: n.directory,
 		At:        certified.Add(time.Second),
 		Now:       func() time.Time { return certified.Add(time.Minute) },
 	}
@@ -199,7 +208,7 @@ func dialects() map[string]pectest.Dialect {
 
 func TestEveryKindInEveryDialect(t *testing.T) {
 	for name, dialect := range dialects() {
-		n := newNetwork(t, dialect, "", 0)
+		n := newNetwork(t, pectest.ProviderConfig{Dialect: dialect})
 		for _, c := range kindCases {
 			t.Run(name+"/"+c.name, func(t *testing.T) { n.checkKind(t, c) })
 		}
@@ -222,13 +231,18 @@ func (n *network) checkKind(t *testing.T, c kindCase) {
 	case *receipt.Transport:
 		got = m.Data()
 	}
-	if diff := cmp.Diff(want, got, cmp.Comparer(pec.Address.Equal), cmp.Comparer(time.Time.Equal)); diff != "" {
+	if diff := diffData(&want, &got); diff != "" {
 		t.Errorf("certified data (-composed +verified):\n%s", diff)
 	}
 	if m.TimeBasis() != receipt.TimeArrival {
 		t.Errorf("TimeBasis() = %q, want %q", m.TimeBasis(), receipt.TimeArrival)
 	}
 	checkRemarks(t, n, m.Remarks())
+}
+
+// diffData says how certification data differ.
+func diffData(want, got *pec.CertData) string {
+	return cmp.Diff(want, got, cmp.Comparer(pec.Address.Equal), cmp.Comparer(time.Time.Equal))
 }
 
 // checkRemarks allows the remarks that these messages deserve, and no other.
@@ -247,7 +261,7 @@ func TestAnomalyEnvelope(t *testing.T) {
 		"Subject: Re: =?utf-8?q?citt=C3=A0?=\r\nMessage-ID: <1@mail.example>\r\n\r\nHello.\r\n"
 	for name, dialect := range dialects() {
 		t.Run(name, func(t *testing.T) {
-			n := newNetwork(t, dialect, "", 0)
+			n := newNetwork(t, pectest.ProviderConfig{Dialect: dialect})
 			d := n.data(pec.KindAnomaly)
 			d.Sender = pec.MustParseAddress("someone@mail.example")
 			d.Subject, d.ErrorDetail = "Re: città", "firma assente"
@@ -282,7 +296,7 @@ func TestProofOfContent(t *testing.T) {
 	}
 	for _, reading := range readings {
 		for _, hash := range []crypto.Hash{crypto.SHA1, crypto.SHA256} {
-			n := newNetwork(t, pectest.JPEC(), reading, hash)
+			n := newNetwork(t, pectest.ProviderConfig{Dialect: pectest.JPEC(), HashOf: reading, Hash: hash})
 			for form, want := range map[pec.ReceiptType]receipt.Proof{
 				pec.ReceiptComplete: {Result: receipt.Proven, Method: receipt.ProofByCopy},
 				pec.ReceiptBrief:    {Result: receipt.Proven, Method: receipt.ProofByHashes, Reading: reading, Hash: hash},
@@ -313,7 +327,7 @@ func TestProofOfContent(t *testing.T) {
 // TestOriginalInDelivery checks that the original in a complete receipt is the
 // message sent, but for what the provider must change.
 func TestOriginalInDelivery(t *testing.T) {
-	n := newNetwork(t, pectest.OPEC(), "", 0)
+	n := newNetwork(t, pectest.ProviderConfig{})
 	raw, d := n.compose(t, kindCase{kind: pec.KindDelivery, byBeta: true, edit: delivery(pec.ReceiptComplete)})
 	m, err := receipt.Verify(bytes.NewReader(raw), n.options())
 	if err != nil {
