@@ -58,8 +58,8 @@ var (
 //     back in UTC, but for [Notice].Instant, which keeps its offset.
 //   - An empty slice or map may come back as nil, and nil as an empty one.
 //   - Text is UTF-8 without NUL bytes. In other text, each byte that is not may
-//     come back as U+FFFD. As a key (of an account, batch, Message-ID, fact or
-//     folder) a store may refuse such text; it finds nothing under it.
+//     come back as U+FFFD. As a key (of a batch, Message-ID, fact or folder) a store
+//     may refuse such text; it finds nothing under it.
 //
 // Text is ordered by its bytes. Where a method takes a limit, less than 1 gives
 // nothing.

@@ -236,7 +236,6 @@ func (s *subject) checkOddKey(odd string) {
 		fails(dispatch.ErrNotFound, hasProgress(dispatch.SendID{Batch: odd, Row: 1}, due(noon))),
 	}
 	s.holds(lookups...)
-	s.viewOf(odd, hasNoAccount(), hasBatches())
 	ctx := context.Background()
 	for _, key := range []struct{ put, has step }{
 		{putBatch(dispatch.Batch{Name: odd}), hasBatch(dispatch.Batch{Name: odd})},
