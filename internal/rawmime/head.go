@@ -224,20 +224,27 @@ func (c *HeadCollector) Bytes() []byte { return c.buf }
 // Feed takes bytes until the empty line that ends the head. It returns the bytes
 // that follow, and whether the head is complete.
 func (c *HeadCollector) Feed(p []byte) (rest []byte, done bool, err error) {
-	// The empty line may straddle two calls: look again from 3 bytes back.
-	from := max(len(c.buf)-3, 0)
-	taken := min(len(p), c.Limit-len(c.buf))
-	c.buf = append(c.buf, p[:taken]...)
-	if end := headEnd(c.buf, from); end >= 0 {
-		rest = p[taken-(len(c.buf)-end):]
-		c.buf = c.buf[:end]
-		return rest, true, nil
-	}
-	if taken < len(p) {
-		return nil, false, &HeadError{Err: tooLong(c.Limit, "bytes of a head")}
+	for len(p) > 0 {
+		if len(c.buf) == c.Limit {
+			return nil, false, &HeadError{Err: tooLong(c.Limit, "bytes of a head")}
+		}
+		// The empty line may straddle two steps: look again from 3 bytes back.
+		from := max(len(c.buf)-3, 0)
+		taken := min(len(p), c.Limit-len(c.buf), headStep)
+		c.buf = append(c.buf, p[:taken]...)
+		if end := headEnd(c.buf, from); end >= 0 {
+			rest = p[taken-(len(c.buf)-end):]
+			c.buf = c.buf[:end]
+			return rest, true, nil
+		}
+		p = p[taken:]
 	}
 	return nil, false, nil
 }
+
+// headStep is how many bytes are copied before looking for the end: few heads
+// are longer, and bodies are not to be copied.
+const headStep = 1 << 10
 
 // headEnd returns the index after the first empty line of b, or -1. Lines that
 // begin before index from were searched already, but for their line end.
