@@ -296,7 +296,7 @@ func TestProofOfContent(t *testing.T) {
 	}
 	for _, reading := range readings {
 		for _, hash := range []crypto.Hash{crypto.SHA1, crypto.SHA256} {
-			n := newNetwork(t, pectest.ProviderConfig{Dialect: pectest.JPEC(), HashOf: reading, Hash: hash})
+			n := newNetwork(t, pectest.ProviderConfig{Dialect: pectest.JPEC(), HashOf: reading, Hash: hash, ECDSA: true})
 			for form, want := range map[pec.ReceiptType]receipt.Proof{
 				pec.ReceiptComplete: {Result: receipt.Proven, Method: receipt.ProofByCopy},
 				pec.ReceiptBrief:    {Result: receipt.Proven, Method: receipt.ProofByHashes, Reading: reading, Hash: hash},
