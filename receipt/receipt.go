@@ -70,8 +70,15 @@ func (v *verified) Signer() Signer                  { return v.signer }
 func (v *verified) SignedDigest() [sha256.Size]byte { return v.digest }
 func (v *verified) TimeBasis() TimeBasis            { return v.timeBasis }
 func (v *verified) Remarks() []Remark               { return slices.Clone(v.remarks) }
-func (v *verified) Original() *Section              { return v.original }
 func (v *verified) sealed()                         {}
+
+func (v *verified) Original() *Section {
+	if v.original == nil {
+		return nil
+	}
+	section := *v.original
+	return &section
+}
 
 // Receipt is a verified receipt or notice of a PEC provider. Only [Verify] and
 // [VerifyMessage] make one, and everything it tells was signed.
