@@ -1,0 +1,231 @@
+package sqlstore
+
+import (
+	"database/sql"
+	"errors"
+	"slices"
+
+	"github.com/ceralacca/go-pec/dispatch"
+)
+
+// accountRow is a row of accounts without its key.
+type accountRow struct {
+	leaseHolder string
+	leaseToken  int64
+	leaseUntil  instant
+	pausedUntil instant
+	pauseReason string
+	suspended   string
+	rest        sql.NullString // NULL: there is no record
+
+	changed bool
+}
+
+// accountRest is what of an account has no column: fields of the same JSON names
+// hide those that have one.
+type accountRest struct {
+	dispatch.Account
+	Name        none `json:"name,omitzero"`
+	Lease       none `json:"lease,omitzero"`
+	PausedUntil none `json:"pausedUntil,omitzero"`
+	PauseReason none `json:"pauseReason,omitzero"`
+	Suspended   none `json:"suspended,omitzero"`
+}
+
+// none is left out of JSON, with the tag omitzero.
+type none struct{}
+
+func (r *accountRow) fields() []any {
+	return []any{&r.leaseHolder, &r.leaseToken, &r.leaseUntil, &r.pausedUntil, &r.pauseReason, &r.suspended, &r.rest}
+}
+
+func (r *accountRow) args(name string) []any {
+	return []any{name, r.leaseHolder, r.leaseToken, r.leaseUntil, r.pausedUntil, r.pauseReason, r.suspended, r.rest}
+}
+
+// lock makes other transactions that write wait until this one ends.
+func (t *tx) lock() error {
+	const doing = "locking an account"
+	t.account = new(accountRow)
+	err := t.readOne(doing, t.store.dialect.lockAccount, []any{t.name}, t.account.fields()...)
+	if !errors.Is(err, dispatch.ErrNotFound) || t.store.dialect.createAccount == "" {
+		return ignoreNotFound(err)
+	}
+	if _, err := t.sql.ExecContext(t.ctx, t.store.dialect.createAccount, t.name); err != nil {
+		return t.fail(doing, err)
+	}
+	return t.readOne(doing, t.store.dialect.lockAccount, []any{t.name}, t.account.fields()...)
+}
+
+func ignoreNotFound(err error) error {
+	if errors.Is(err, dispatch.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// Account implements [dispatch.Tx].
+func (t *tx) Account() (dispatch.Account, error) {
+	if t.account == nil {
+		row := new(accountRow)
+		err := t.readOne("reading an account", queryAccount, []any{t.name}, row.fields()...)
+		if ignoreNotFound(err) != nil {
+			return dispatch.Account{}, err
+		}
+		t.account = row
+	}
+	if !t.account.rest.Valid {
+		return dispatch.Account{}, dispatch.ErrNotFound
+	}
+	var rest accountRest
+	if err := fromJSON(t.account.rest.String, &rest); err != nil {
+		return dispatch.Account{}, t.fail("reading an account", err)
+	}
+	a := rest.Account
+	a.Name = t.name
+	a.Lease = dispatch.Lease{Holder: t.account.leaseHolder, Token: t.account.leaseToken, Until: t.account.leaseUntil.Time}
+	a.PausedUntil, a.PauseReason = t.account.pausedUntil.Time, t.account.pauseReason
+	a.Suspended = t.account.suspended
+	return a, nil
+}
+
+// PutAccount implements [dispatch.Tx].
+func (t *tx) PutAccount(a dispatch.Account) error {
+	if err := t.writing(); err != nil {
+		return err
+	}
+	rest, err := toJSON(accountRest{Account: a})
+	if err != nil {
+		return t.fail("writing an account", err)
+	}
+	t.account = &accountRow{
+		leaseHolder: text(a.Lease.Holder),
+		leaseToken:  a.Lease.Token,
+		leaseUntil:  instant{cut(a.Lease.Until)},
+		pausedUntil: instant{cut(a.PausedUntil)},
+		pauseReason: text(a.PauseReason),
+		suspended:   text(a.Suspended),
+		rest:        sql.NullString{String: rest, Valid: true},
+		changed:     true,
+	}
+	return nil
+}
+
+// batchRow is a row of batches without its account.
+type batchRow struct {
+	name    string
+	phase   string
+	created instant
+	creator string
+	total   int64
+	rest    string
+
+	changed bool
+}
+
+// batchRest is what of a batch has no column.
+type batchRest struct {
+	dispatch.Batch
+	Name    none `json:"name,omitzero"`
+	Phase   none `json:"phase,omitzero"`
+	Created none `json:"created,omitzero"`
+	Creator none `json:"creator,omitzero"`
+	Total   none `json:"total,omitzero"`
+}
+
+func (r *batchRow) fields() []any {
+	return []any{&r.name, &r.phase, &r.created, &r.creator, &r.total, &r.rest}
+}
+
+func (r *batchRow) args(account string) []any {
+	return []any{account, r.name, r.phase, r.created, r.creator, r.total, r.rest}
+}
+
+func (r *batchRow) record() (dispatch.Batch, error) {
+	var rest batchRest
+	if err := fromJSON(r.rest, &rest); err != nil {
+		return dispatch.Batch{}, err
+	}
+	b := rest.Batch
+	b.Name, b.Phase, b.Created, b.Creator, b.Total = r.name, dispatch.BatchPhase(r.phase), r.created.Time, r.creator, r.total
+	return b, nil
+}
+
+// Batch implements [dispatch.Tx].
+func (t *tx) Batch(name string) (dispatch.Batch, error) {
+	row, ok := t.batches[name]
+	if !ok {
+		if !isText(name) {
+			return dispatch.Batch{}, dispatch.ErrNotFound
+		}
+		row = new(batchRow)
+		if err := t.readOne("reading a batch", queryBatch, []any{t.name, name}, row.fields()...); err != nil {
+			return dispatch.Batch{}, err
+		}
+		t.batches[name] = row
+	}
+	b, err := row.record()
+	if err != nil {
+		return b, t.fail("reading a batch", err)
+	}
+	return b, nil
+}
+
+// Batches implements [dispatch.Tx].
+func (t *tx) Batches() ([]dispatch.Batch, error) {
+	if err := t.flush(); err != nil {
+		return nil, err
+	}
+	rows, err := readAll(t, "listing batches", queryBatches, []any{t.name}, (*batchRow).fields)
+	if err != nil {
+		return nil, err
+	}
+	var list []dispatch.Batch
+	for _, row := range rows {
+		b, err := row.record()
+		if err != nil {
+			return nil, t.fail("listing batches", err)
+		}
+		list = append(list, b)
+	}
+	return list, nil
+}
+
+// PutBatch implements [dispatch.Tx].
+func (t *tx) PutBatch(b dispatch.Batch) error {
+	if err := t.writing(b.Name); err != nil {
+		return err
+	}
+	b.Approvals = slices.Clone(b.Approvals)
+	for i := range b.Approvals {
+		b.Approvals[i].At, b.Approvals[i].Expires = cut(b.Approvals[i].At), cut(b.Approvals[i].Expires)
+	}
+	rest, err := toJSON(batchRest{Batch: b})
+	if err != nil {
+		return t.fail("writing a batch", err)
+	}
+	t.batches[b.Name] = &batchRow{
+		name:    b.Name,
+		phase:   text(string(b.Phase)),
+		created: instant{cut(b.Created)},
+		creator: text(b.Creator),
+		total:   b.Total,
+		rest:    rest,
+		changed: true,
+	}
+	return nil
+}
+
+// writeBatches writes the batches that were changed.
+func (t *tx) writeBatches() error {
+	for _, row := range t.batches {
+		if !row.changed {
+			continue
+		}
+		if _, err := t.statement(upsertBatch).ExecContext(t.ctx, row.args(t.name)...); err != nil {
+			return t.fail("writing a batch", err)
+		}
+		row.changed = false
+	}
+	return nil
+}

@@ -1,0 +1,203 @@
+package sqlstore
+
+import (
+	"database/sql"
+	"slices"
+	"time"
+
+	"github.com/ceralacca/go-pec/dispatch"
+)
+
+// factRow is a row of facts without the send it is about.
+type factRow struct {
+	key      string
+	kind     string
+	happened instant
+	attempt  int
+	try      int
+	rest     string
+}
+
+// factRest is what of a fact has no column.
+type factRest struct {
+	dispatch.Fact
+	Key     none `json:"key,omitzero"`
+	Kind    none `json:"kind,omitzero"`
+	At      none `json:"at,omitzero"`
+	Attempt none `json:"attempt,omitzero"`
+	Try     none `json:"try,omitzero"`
+}
+
+func newFactRow(f dispatch.Fact) (factRow, error) {
+	if f.Notice != nil {
+		notice := *f.Notice
+		notice.Instant = notice.Instant.Truncate(time.Microsecond) // in its own offset
+		f.Notice = &notice
+	}
+	rest, err := toJSON(factRest{Fact: f})
+	return factRow{f.Key, text(string(f.Kind)), instant{cut(f.At)}, f.Attempt, f.Try, rest}, err
+}
+
+func (r *factRow) args(id dispatch.SendID) []any {
+	return []any{id.Batch, id.Row, r.key, r.kind, r.happened, r.attempt, r.try, r.rest}
+}
+
+func (r *factRow) record() (dispatch.Fact, error) {
+	var rest factRest
+	if err := fromJSON(r.rest, &rest); err != nil {
+		return dispatch.Fact{}, err
+	}
+	f := rest.Fact
+	f.Key, f.Kind, f.At, f.Attempt, f.Try = r.key, dispatch.FactKind(r.kind), r.happened.Time, r.attempt, r.try
+	return f, nil
+}
+
+// nullFactRow is a row that may be missing: of a send without facts.
+type nullFactRow struct {
+	key, kind, rest sql.NullString
+	happened        instant
+	attempt, try    sql.NullInt64
+}
+
+func (r *nullFactRow) fields() []any {
+	return []any{&r.key, &r.kind, &r.happened, &r.attempt, &r.try, &r.rest}
+}
+
+func (r *nullFactRow) factRow() factRow {
+	return factRow{r.key.String, r.kind.String, r.happened, int(r.attempt.Int64), int(r.try.Int64), r.rest.String}
+}
+
+// AddFact implements [dispatch.Tx].
+func (t *tx) AddFact(id dispatch.SendID, f dispatch.Fact) (bool, error) {
+	if err := t.writing(f.Key); err != nil {
+		return false, err
+	}
+	s, err := t.state(id)
+	if err != nil {
+		return false, err
+	}
+	if slices.ContainsFunc(s.facts, func(r factRow) bool { return r.key == f.Key }) {
+		return false, nil
+	}
+	row, err := newFactRow(f)
+	if err != nil {
+		return false, t.fail("writing a fact", err)
+	}
+	s.facts = append(s.facts, row)
+	t.rows[insertFacts].put(factKey{id, f.Key}, row.args(id))
+	if f.Kind == dispatch.FactTry && !f.At.IsZero() {
+		t.newTries = append(t.newTries, row.happened.Time)
+	}
+	return true, nil
+}
+
+type factKey struct {
+	id  dispatch.SendID
+	key string
+}
+
+// Facts implements [dispatch.Tx].
+func (t *tx) Facts(id dispatch.SendID) ([]dispatch.Fact, error) {
+	s, err := t.state(id)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]dispatch.Fact, len(s.facts))
+	for i := range s.facts {
+		if list[i], err = s.facts[i].record(); err != nil {
+			return nil, t.fail("reading the facts about a send", err)
+		}
+	}
+	return list, nil
+}
+
+// triesWindow are tries of the database around one that was asked for, the last
+// one first.
+type triesWindow struct {
+	skipped int // how many come before
+	tries   []time.Time
+}
+
+// triesSlack is how many tries a transaction can add before it has to read again.
+const triesSlack = 64
+
+// NthLastTry implements [dispatch.Tx]. Quotas are checked for each of the messages
+// that share a transaction, so what was read is kept, with some that come before:
+// with each new try, the n-th last is the one before.
+func (t *tx) NthLastTry(n int) (time.Time, error) {
+	if n < 1 {
+		return time.Time{}, dispatch.ErrNotFound
+	}
+	if len(t.newTries) > triesSlack {
+		if err := t.flush(); err != nil {
+			return time.Time{}, err
+		}
+	}
+	w, err := t.triesAround(n)
+	if err != nil {
+		return time.Time{}, err
+	}
+	all := slices.Concat(w.tries, t.newTries)
+	slices.SortFunc(all, func(a, b time.Time) int { return b.Compare(a) })
+	// Those skipped are among the last n-1, whatever the new ones are.
+	if i := n - 1 - w.skipped; i < len(all) {
+		return all[i], nil
+	}
+	return time.Time{}, dispatch.ErrNotFound
+}
+
+// triesAround returns the window for the n-th last try, reading it the first time.
+func (t *tx) triesAround(n int) (triesWindow, error) {
+	if w, ok := t.tries[n]; ok {
+		return w, nil
+	}
+	skipped := max(n-1-triesSlack, 0)
+	list, err := readAll(t, "reading the last tries", queryTries, []any{t.name, n - skipped, skipped},
+		func(at *instant) []any { return []any{at} })
+	if err != nil {
+		return triesWindow{}, err
+	}
+	w := triesWindow{skipped: skipped}
+	for _, at := range list {
+		w.tries = append(w.tries, at.Time)
+	}
+	t.tries[n] = w
+	return w, nil
+}
+
+// forgetTries is called when the new tries were written: they are in the database
+// from now on, and would be counted twice.
+func (t *tx) forgetTries() {
+	if len(t.newTries) > 0 {
+		clear(t.tries)
+		t.newTries = nil
+	}
+}
+
+// PutMessageID implements [dispatch.Tx]. That a Message-ID is taken shows when it is
+// written, with others.
+func (t *tx) PutMessageID(messageID string, id dispatch.SendID, attempt int) error {
+	if err := t.writing(messageID, id.Batch); err != nil {
+		return err
+	}
+	if t.rows[insertMessageIDs].has(messageID) {
+		return dispatch.ErrExists
+	}
+	if err := t.trim(); err != nil {
+		return err
+	}
+	t.rows[insertMessageIDs].put(messageID, []any{messageID, id.Batch, id.Row, attempt})
+	return nil
+}
+
+// SendByMessageID implements [dispatch.Tx].
+func (t *tx) SendByMessageID(messageID string) (id dispatch.SendID, attempt int, err error) {
+	if !isText(messageID) {
+		return id, 0, dispatch.ErrNotFound
+	}
+	if err := t.flush(); err != nil {
+		return id, 0, err
+	}
+	err = t.readOne("looking for a Message-ID", queryMessageID, []any{t.name, messageID}, &id.Batch, &id.Row, &attempt)
+	return id, attempt, err
+}

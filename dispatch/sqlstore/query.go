@@ -1,0 +1,87 @@
+package sqlstore
+
+// queries are the statements that read, and the two that write one row. What they
+// are for is said where they are used. Parameters appear in their order: some
+// drivers count them.
+var queries = []string{
+	queryAccounts, queryAccount, upsertAccount,
+	queryBatch, queryBatches, upsertBatch,
+	querySend, querySends, queryDue, queryHighest, querySendState,
+	queryMessageID, queryTries,
+	queryMail, queryMails,
+	queryAudit, queryLastSeq,
+	queryBlob, queryChunk, insertBlob, insertChunk,
+}
+
+const (
+	accountColumns = `lease_holder, lease_token, lease_until, paused_until, pause_reason, suspended, rest`
+
+	queryAccounts = `SELECT name FROM accounts WHERE rest IS NOT NULL AND name > $1 ORDER BY name LIMIT $2`
+	queryAccount  = `SELECT ` + accountColumns + ` FROM accounts WHERE name = $1`
+	upsertAccount = `INSERT INTO accounts (name, ` + accountColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		ON CONFLICT (name) DO UPDATE SET
+			lease_holder = excluded.lease_holder, lease_token = excluded.lease_token, lease_until = excluded.lease_until,
+			paused_until = excluded.paused_until, pause_reason = excluded.pause_reason, suspended = excluded.suspended,
+			rest = excluded.rest`
+)
+
+const (
+	batchColumns = `name, phase, created, creator, total, rest`
+
+	queryBatch   = `SELECT ` + batchColumns + ` FROM batches WHERE account = $1 AND name = $2`
+	queryBatches = `SELECT ` + batchColumns + ` FROM batches WHERE account = $1 ORDER BY name`
+	upsertBatch  = `INSERT INTO batches (account, ` + batchColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (account, name) DO UPDATE SET
+			phase = excluded.phase, created = excluded.created, creator = excluded.creator, total = excluded.total,
+			rest = excluded.rest`
+)
+
+const (
+	sendColumns = `s.batch, s.row_no, s.recipient, s.message_id, s.digest, s.size, s.pieces, s.own`
+
+	querySend  = `SELECT ` + sendColumns + ` FROM sends s WHERE s.account = $1 AND s.batch = $2 AND s.row_no = $3`
+	querySends = `SELECT ` + sendColumns + ` FROM sends s
+		WHERE s.account = $1 AND s.batch = $2 AND s.row_no > $3 ORDER BY s.row_no LIMIT $4`
+	queryDue = `SELECT ` + sendColumns + `
+		FROM progress p JOIN sends s ON s.account = p.account AND s.batch = p.batch AND s.row_no = p.row_no
+		WHERE p.account = $1 AND p.batch = $2 AND p.due <= $3 ORDER BY p.due, p.row_no LIMIT $4`
+	queryHighest = `SELECT max(row_no) FROM sends WHERE account = $1 AND batch = $2`
+
+	// One row for each fact; one with NULLs if there is none.
+	querySendState = `SELECT p.state, p.due, f.key, f.kind, f.happened, f.attempt, f.try_no, f.rest
+		FROM progress p LEFT JOIN facts f ON f.account = p.account AND f.batch = p.batch AND f.row_no = p.row_no
+		WHERE p.account = $1 AND p.batch = $2 AND p.row_no = $3`
+)
+
+const (
+	factColumns = `key, kind, happened, attempt, try_no, rest`
+
+	queryTries = `SELECT happened FROM facts WHERE account = $1 AND kind = 'try' AND happened IS NOT NULL
+		ORDER BY happened DESC LIMIT $2 OFFSET $3`
+
+	queryMessageID = `SELECT batch, row_no, attempt FROM message_ids WHERE account = $1 AND message_id = $2`
+)
+
+const (
+	mailColumns = `folder, uid_validity, uid, found, disposition, raw, size, category, kind, batch, row_no, reason`
+
+	queryMail = `SELECT ` + mailColumns + ` FROM mails
+		WHERE account = $1 AND folder = $2 AND uid_validity = $3 AND uid = $4`
+	queryMails = `SELECT ` + mailColumns + ` FROM mails
+		WHERE account = $1 AND disposition = $2 AND (folder, uid_validity, uid) > ($3, $4, $5)
+		ORDER BY folder, uid_validity, uid LIMIT $6`
+)
+
+const (
+	entryColumns = `seq, happened, actor, action, batch, row_no, detail, prev, hash`
+
+	queryAudit   = `SELECT ` + entryColumns + ` FROM audit WHERE account = $1 AND seq > $2 ORDER BY seq LIMIT $3`
+	queryLastSeq = `SELECT max(seq) FROM audit WHERE account = $1`
+)
+
+const (
+	queryBlob   = `SELECT size FROM blobs WHERE digest = $1`
+	queryChunk  = `SELECT bytes FROM blob_chunks WHERE digest = $1 AND number = $2`
+	insertBlob  = `INSERT INTO blobs (digest, size) VALUES ($1, $2) ON CONFLICT DO NOTHING`
+	insertChunk = `INSERT INTO blob_chunks (digest, number, bytes) VALUES ($1, $2, $3)`
+)

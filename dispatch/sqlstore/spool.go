@@ -1,0 +1,78 @@
+package sqlstore
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/ceralacca/go-pec/dispatch"
+)
+
+// spoolInMemory is up to which size a blob waits in memory.
+const spoolInMemory = 512 << 10
+
+// spool is a blob that was read to its end and has yet to be kept.
+type spool struct {
+	io.ReaderAt
+	size   int64
+	digest dispatch.Digest
+	file   *os.File // nil if in memory
+}
+
+func newSpool(ctx context.Context, r io.Reader) (*spool, error) {
+	r = &reader{ctx, r}
+	head, err := io.ReadAll(io.LimitReader(r, spoolInMemory))
+	if err != nil {
+		return nil, err
+	}
+	if len(head) < spoolInMemory {
+		return &spool{ReaderAt: bytes.NewReader(head), size: int64(len(head)), digest: sha256.Sum256(head)}, nil
+	}
+	file, err := os.CreateTemp("", "gopec-blob-")
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: creating a temporary file: %w", err)
+	}
+	s := &spool{ReaderAt: file, file: file}
+	s.digest, s.size, err = copyDigesting(file, io.MultiReader(bytes.NewReader(head), r))
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+func (s *spool) close() error {
+	if s.file == nil {
+		return nil
+	}
+	return errors.Join(s.file.Close(), os.Remove(s.file.Name()))
+}
+
+// copyDigesting writes what r gives, and returns its digest and size.
+func copyDigesting(w io.Writer, r io.Reader) (d dispatch.Digest, size int64, err error) {
+	hash := sha256.New()
+	size, err = io.Copy(io.MultiWriter(w, hash), r)
+	hash.Sum(d[:0])
+	return d, size, err
+}
+
+// reader is a caller's reader: it ends when ctx does, and its errors say whose they
+// are.
+type reader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (r *reader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, fmt.Errorf("sqlstore: reading a blob: %w", err)
+	}
+	n, err := r.r.Read(p)
+	if err != nil && err != io.EOF {
+		err = fmt.Errorf("sqlstore: reading a blob: %w", err)
+	}
+	return n, err
+}

@@ -1,0 +1,256 @@
+// Package sqlstore keeps the records of package dispatch in an SQL database:
+// SQLite, in one file and without a server, or PostgreSQL, for many machines. It
+// imports no driver; the caller opens the database.
+//
+// # SQLite
+//
+// With modernc.org/sqlite, which needs no C compiler:
+//
+//	import _ "modernc.org/sqlite"
+//
+//	db, err := sql.Open("sqlite", sqlstore.SQLiteDSN("sends.db"))
+//	...
+//	store, err := sqlstore.New(ctx, db, sqlstore.Config{Dialect: sqlstore.SQLite})
+//
+// [SQLiteDSN] asks for what makes a commit durable: a write-ahead log that is
+// flushed to the disk before each commit returns. [New] refuses a database that
+// was opened otherwise. Several processes may open the file, on one machine and
+// not over a network file system. One writes at a time, the others wait for it;
+// nobody waits to read.
+//
+// # PostgreSQL
+//
+// Any driver for database/sql will do, such as github.com/jackc/pgx/v5/stdlib.
+// Version 12 or later; its encoding is UTF8, and synchronous_commit is not off. A
+// transaction locks the row of its account, so two of one account follow each
+// other, and those of different accounts don't meet: no claim is contended, as one
+// worker at a time has an account (see [dispatch.Lease]). Statements are prepared,
+// so a connection pooler between must keep a session, or know about prepared
+// statements.
+//
+// A transaction reads what it needs once, and writes at its end, many rows to a
+// statement. How long it takes is counted in round trips, and it makes about as
+// many as there are sends that it is about, and ten.
+//
+// Tables are made where the search path of the connection says. All keys but those
+// of blobs begin with the account, so that, from some hundred million sends on,
+// progress, sends, facts, message_ids, mails and audit can be partitioned by it.
+// Before the first [New], run schema/postgresql/1.sql of this package by hand, with
+// "PARTITION BY HASH (account)" after each of these tables and their partitions
+// created, and then
+//
+//	CREATE TABLE schema_version (version bigint PRIMARY KEY, applied timestamptz);
+//	INSERT INTO schema_version VALUES (1, now());
+//
+// # To look at it
+//
+// The schema is made to be read: see the files in the folder schema, or ".schema"
+// in the sqlite3 tool. The views batch_states, send_states and timeline answer
+// what people ask:
+//
+//	sqlite3 sends.db "SELECT * FROM batch_states"
+//	sqlite3 sends.db "SELECT happened, kind, what, detail FROM timeline
+//	                  WHERE recipient = 'sindaco@pec.alfa.example' ORDER BY happened"
+//
+// # Large values
+//
+// Messages as received and attachments are kept in the database in chunks, or, with
+// [Config.Blobs], somewhere else, such as a [Folder]. For an object storage (S3 and
+// the like) write a [dispatch.Blobs] of two methods: upload under the digest, once
+// it is known, and return when the upload is confirmed.
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+
+	"github.com/ceralacca/go-pec/dispatch"
+)
+
+// Store is a [dispatch.Store] in an SQL database.
+type Store struct {
+	dispatch.Blobs
+	db         *sql.DB
+	dialect    *dialect
+	statements map[string]*sql.Stmt       // :: query → prepared
+	inserts    [insertions]map[int]string // :: how many rows → query
+	writer     chan struct{}              // full while somebody writes; nil if many may at once
+}
+
+var _ dispatch.Store = (*Store)(nil)
+
+// Config says what to make a store of.
+type Config struct {
+	// Dialect is the database's.
+	Dialect Dialect
+	// Blobs keeps the large values; nil is in the database.
+	Blobs dispatch.Blobs
+}
+
+// New makes a store of a database, which the caller opened and will close. It
+// creates the tables, or brings those of an older version up to date. It fails if
+// they are of a newer version, or if the settings of the database would let it
+// lose what was committed.
+func New(ctx context.Context, db *sql.DB, config Config) (*Store, error) {
+	d, err := dialectOf(config.Dialect)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.check(ctx, db); err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, db, d); err != nil {
+		return nil, err
+	}
+	s := &Store{db: db, dialect: d, Blobs: config.Blobs}
+	if d.oneWriter {
+		s.writer = make(chan struct{}, 1)
+	}
+	if s.Blobs == nil {
+		s.Blobs = &blobs{s}
+	}
+	return s, s.prepare(ctx)
+}
+
+// prepare prepares every statement, so that none has to be while a transaction
+// has the last connection.
+func (s *Store) prepare(ctx context.Context) error {
+	s.inserts = insertQueries()
+	s.statements = make(map[string]*sql.Stmt)
+	all := append(slices.Clone(queries), s.dialect.lockAccount)
+	for _, sizes := range s.inserts {
+		all = slices.AppendSeq(all, maps.Values(sizes))
+	}
+	for _, query := range all {
+		stmt, err := s.db.PrepareContext(ctx, query)
+		if err != nil {
+			return fmt.Errorf("sqlstore: preparing %q: %w", query, err)
+		}
+		s.statements[query] = stmt
+	}
+	return nil
+}
+
+// Update implements [dispatch.Store].
+func (s *Store) Update(ctx context.Context, account string, f func(dispatch.Tx) error) error {
+	if !isText(account) {
+		return errKey
+	}
+	return s.write(ctx, func(sqlTx *sql.Tx) error {
+		tx := newTx(ctx, s, sqlTx, account)
+		if err := tx.lock(); err != nil {
+			return err
+		}
+		if err := f(tx); err != nil {
+			return err
+		}
+		return tx.finish()
+	})
+}
+
+// write runs f in a transaction of the database that may write.
+func (s *Store) write(ctx context.Context, f func(*sql.Tx) error) error {
+	if err := s.takeTurn(ctx); err != nil {
+		return err
+	}
+	defer s.endTurn()
+	sqlTx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return s.failed(ctx, "beginning a transaction", err)
+	}
+	defer sqlTx.Rollback() // does nothing after Commit
+	if err := f(sqlTx); err != nil {
+		return err
+	}
+	if err := sqlTx.Commit(); err != nil {
+		return s.failed(ctx, "committing", err)
+	}
+	return nil
+}
+
+// takeTurn waits until no other goroutine writes, where only one can. Waiting in
+// SQLite itself is a matter of luck: it tries again now and then.
+func (s *Store) takeTurn(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("sqlstore: %w", err)
+	}
+	if s.writer == nil {
+		return nil
+	}
+	select {
+	case s.writer <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("sqlstore: %w", ctx.Err())
+	}
+}
+
+func (s *Store) endTurn() {
+	if s.writer != nil {
+		<-s.writer
+	}
+}
+
+// View implements [dispatch.Store].
+func (s *Store) View(ctx context.Context, account string, f func(dispatch.Tx) error) error {
+	if !isText(account) {
+		return errKey
+	}
+	sqlTx, err := s.db.BeginTx(ctx, &s.dialect.view)
+	if err != nil {
+		return s.failed(ctx, "beginning a transaction", err)
+	}
+	defer sqlTx.Rollback()
+	tx := newTx(ctx, s, sqlTx, account)
+	tx.readOnly = true
+	return f(tx)
+}
+
+// accountsPage is how many names are read at a time.
+const accountsPage = 500
+
+// Accounts implements [dispatch.Store].
+func (s *Store) Accounts(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for after := ""; ; {
+			// Page by page: whoever is given a name may use the store.
+			page, err := s.accounts(ctx, after)
+			if err != nil {
+				yield("", s.failed(ctx, "listing accounts", err))
+				return
+			}
+			for _, after = range page {
+				if !yield(after, nil) {
+					return
+				}
+			}
+			if len(page) < accountsPage {
+				return
+			}
+		}
+	}
+}
+
+func (s *Store) accounts(ctx context.Context, after string) ([]string, error) {
+	rows, err := s.statements[queryAccounts].QueryContext(ctx, after, accountsPage)
+	if err != nil {
+		return nil, err
+	}
+	return collect(rows, func(name *string) []any { return []any{name} })
+}
+
+// failed makes an error of the database into one of the contract.
+func (s *Store) failed(ctx context.Context, doing string, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		// Drivers say it each in their own way.
+		return fmt.Errorf("sqlstore: %s: %w", doing, ctx.Err())
+	case s.dialect.isConflict(err):
+		return fmt.Errorf("sqlstore: %s: %w: %w", doing, dispatch.ErrConflict, err)
+	}
+	return fmt.Errorf("sqlstore: %s: %w", doing, err)
+}

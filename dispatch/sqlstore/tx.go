@@ -1,0 +1,151 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/ceralacca/go-pec/dispatch"
+)
+
+// tx is a [dispatch.Tx]. It reads what it is asked for once, changes what it has
+// read, and writes all changes together: each statement is a round trip to the
+// server, and their number is what a transaction costs.
+//
+// That is sound because no other transaction changes the account meanwhile. What
+// is read is kept as it is in the columns, so whoever gets it as a record gets one
+// of his own.
+type tx struct {
+	ctx      context.Context
+	store    *Store
+	sql      *sql.Tx
+	name     string // of the account
+	readOnly bool
+	failed   error // the first error of the database: nothing can be kept any more
+
+	account *accountRow          // nil: not read yet
+	batches map[string]*batchRow // :: name → batch, as far as read
+	sends   map[dispatch.SendID]*sendState
+	highest map[string]int64    // :: batch → its last row, as far as read
+	tries   map[int]triesWindow // :: n → the tries around the n-th last, as far as read
+	lastSeq *int64              // of the audit trail; nil: not read yet
+
+	newTries []time.Time        // among the facts to be written
+	rows     [insertions]rowSet // to be written
+}
+
+func newTx(ctx context.Context, s *Store, sqlTx *sql.Tx, account string) *tx {
+	return &tx{
+		ctx:     ctx,
+		store:   s,
+		sql:     sqlTx,
+		name:    account,
+		batches: make(map[string]*batchRow),
+		sends:   make(map[dispatch.SendID]*sendState),
+		highest: make(map[string]int64),
+		tries:   make(map[int]triesWindow),
+	}
+}
+
+// errView is the error of a change in a View.
+var errView = errors.New("sqlstore: a view changes nothing")
+
+// writing fails unless the transaction may write, with keys that can be kept.
+func (t *tx) writing(keys ...string) error {
+	switch {
+	case t.readOnly:
+		return errView
+	case !isText(keys...):
+		return errKey
+	}
+	return t.failed
+}
+
+// fail makes an error of the database into one of the contract. Nothing can be
+// kept of the transaction any more, even if f goes on.
+func (t *tx) fail(doing string, err error) error {
+	err = t.store.failed(t.ctx, doing, err)
+	if t.failed == nil {
+		t.failed = err
+	}
+	return err
+}
+
+// statement returns a prepared statement for this transaction.
+func (t *tx) statement(query string) *sql.Stmt {
+	return t.sql.StmtContext(t.ctx, t.store.statements[query])
+}
+
+// readOne reads one row, or returns ErrNotFound.
+func (t *tx) readOne(doing, query string, args []any, fields ...any) error {
+	err := t.statement(query).QueryRowContext(t.ctx, args...).Scan(fields...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return dispatch.ErrNotFound
+	}
+	if err != nil {
+		return t.fail(doing, err)
+	}
+	return nil
+}
+
+// readAll reads all rows, each into what fields returns of a value.
+func readAll[T any](t *tx, doing, query string, args []any, fields func(*T) []any) ([]T, error) {
+	rows, err := t.statement(query).QueryContext(t.ctx, args...)
+	if err != nil {
+		return nil, t.fail(doing, err)
+	}
+	list, err := collect(rows, fields)
+	if err != nil {
+		return nil, t.fail(doing, err)
+	}
+	return list, nil
+}
+
+// flush writes what is to be written, so that a query finds it.
+func (t *tx) flush() error {
+	if t.failed != nil {
+		return t.failed
+	}
+	for in := range insertions {
+		if err := t.insert(in); err != nil {
+			return err
+		}
+	}
+	t.forgetTries()
+	return t.writeBatches()
+}
+
+// finish writes everything, before the commit.
+func (t *tx) finish() error {
+	if err := t.flush(); err != nil {
+		return err
+	}
+	if t.account.changed {
+		if _, err := t.statement(upsertAccount).ExecContext(t.ctx, t.account.args(t.name)...); err != nil {
+			return t.fail("writing an account", err)
+		}
+	}
+	if err := t.ctx.Err(); err != nil {
+		return t.fail("committing", err)
+	}
+	return nil
+}
+
+// cacheSize is how many rows wait to be written at most, and of how many sends a
+// transaction remembers what it has read.
+const cacheSize = 512
+
+// trim keeps a transaction that does a great deal small.
+func (t *tx) trim() error {
+	waiting := 0
+	for i := range t.rows {
+		waiting += len(t.rows[i].rows)
+	}
+	if waiting < cacheSize && len(t.sends) < cacheSize {
+		return nil
+	}
+	err := t.flush()
+	clear(t.sends)
+	return err
+}
