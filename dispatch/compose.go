@@ -69,6 +69,9 @@ func (t *Template) recipient(row Row) (pec.Mailbox, *RowError) {
 		return pec.Mailbox{}, nil // a fault already
 	}
 	list, err := pec.ParseAddressList(cell)
+	if at := (*pec.AddressListError)(nil); errors.As(err, &at) {
+		err = at.Err // its columns are those of the cell
+	}
 	switch {
 	case len(list) > 1, err != nil && strings.Count(cell, "@") > 1:
 		return pec.Mailbox{}, row.fault(t.cfg.Recipient, FaultSeveralAddresses, nil)
@@ -82,14 +85,19 @@ func (t *Template) recipient(row Row) (pec.Mailbox, *RowError) {
 		column = t.cfg.RecipientName
 		to.Name = row.Fields[column]
 	}
-	if strings.Contains(to.Name, "@") {
-		// Readers show the name, and some show nothing else.
-		return to, row.fault(column, FaultAddress, errors.New("an address in the place of a name"))
-	}
-	if code, err := checkHeadText(to.Name); code != "" {
+	if code, err := checkDisplayName(to.Name); code != "" {
 		return to, row.fault(column, code, err)
 	}
 	return to, nil
+}
+
+// checkDisplayName returns what makes a text unfit to be shown as somebody's
+// name. Some readers show nothing else, so it may not pass for an address.
+func checkDisplayName(name string) (FaultCode, error) {
+	if strings.Contains(name, "@") {
+		return FaultAddress, errors.New("an address in the place of a name")
+	}
+	return checkHeadText(name)
 }
 
 // texts runs the templates.

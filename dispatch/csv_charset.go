@@ -105,13 +105,9 @@ func decodeCells(r io.Reader, charset Charset) (io.Reader, func([]byte) string) 
 
 // decodeWindows1252 makes U+FFFD of the five bytes that mean nothing.
 func decodeWindows1252(b []byte) string {
-	text := make([]rune, 0, len(b))
-	for _, c := range b {
-		r := charmap.Windows1252.DecodeByte(c)
-		if 0x80 <= r && r < 0xa0 {
-			r = utf8.RuneError
-		}
-		text = append(text, r)
+	text := make([]rune, len(b))
+	for i, c := range b {
+		text[i] = charmap.Windows1252.DecodeByte(c)
 	}
 	return string(text)
 }

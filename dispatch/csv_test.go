@@ -93,6 +93,7 @@ var csvCases = []struct {
 	{"blank lines", "\n;;\na;b\n\n1;2\n;;\n   \n3;4\n", []string{"5: a=1|b=2", "8: a=3|b=4"}, nil, "spreadsheets write rows that look empty"},
 	{"white space", " a ; b \n  1\u00a0;\t2 \n", []string{"2: a=1|b=2"}, nil, "nobody sees it in a spreadsheet"},
 	{"headings", "Codice Fiscale;Città;N. civico;2° nome;Importo (€)\n1;2;3;4;5\n", []string{"2: _2_nome=4|città=2|codice_fiscale=1|importo=5|n_civico=3"}, nil, "templates can spell them"},
+	{"decomposed heading", "Citta\u0300;e\u0301\n1;2\n", []string{"2: citta=1|e=2"}, nil, "templates can't spell marks"},
 	{"UTF-8 with BOM", "\ufeffpec;città\nx;Forlì\n", []string{"2: città=Forlì|pec=x"}, nil, "CSV UTF-8 in Excel"},
 	{"Windows-1252", windows1252("pec;città\nx;Forlì € l’ora\n"), []string{"2: città=Forlì € l’ora|pec=x"}, nil, "CSV in Excel"},
 	{"UTF-16 LE", utf16LE("pec\tcittà\r\nx\tForlì 😀\r\n"), []string{"2: città=Forlì 😀|pec=x"}, nil, "Unicode text in Excel"},

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -32,10 +31,6 @@ type encodedFile struct {
 
 // maxHeld is the most bytes of a file that is held in memory.
 const maxHeld = 1 << 20
-
-// maxInZip is the most bytes of an archive that is read into memory to look at
-// its list of names, if it is not in a file that can be read anywhere.
-const maxInZip = 32 << 20
 
 // encode reads a file and puts its text into the blobs, if there are any. Faults
 // are about a column of a row; those of an attachment of all rows about none.
@@ -175,26 +170,17 @@ func (r *Renderer) lookInto(e *encodedFile, begin []byte, in io.Reader, row Row,
 	return nil
 }
 
+// openZip reads the list of names of an archive. A large one must be in a file
+// that can be read anywhere.
 func openZip(e *encodedFile, begin []byte, in io.Reader) (*zip.Reader, error) {
 	if e.text != nil {
 		return zip.NewReader(bytes.NewReader(begin), int64(len(begin)))
 	}
-	if anywhere, ok := in.(io.ReaderAt); ok {
-		return zip.NewReader(anywhere, e.Size)
+	anywhere, ok := in.(io.ReaderAt)
+	if !ok {
+		return nil, errors.ErrUnsupported
 	}
-	if e.Size > maxInZip {
-		return nil, fs.ErrInvalid
-	}
-	again, err := e.from.Open(context.Background())
-	if err != nil {
-		return nil, err
-	}
-	defer again.Close()
-	all, err := io.ReadAll(io.LimitReader(again, maxInZip))
-	if err != nil {
-		return nil, err
-	}
-	return zip.NewReader(bytes.NewReader(all), int64(len(all)))
+	return zip.NewReader(anywhere, e.Size)
 }
 
 // sourceReader reads a file of at most so many bytes, and remembers its error: a

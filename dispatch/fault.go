@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/ceralacca/go-pec/pec"
 )
 
 // RowError is one fault of one row, or of the batch as a whole. Its text never
@@ -134,7 +136,8 @@ func (e *RowError) detail() string {
 	if e.Err == nil {
 		return ""
 	}
-	return strings.TrimPrefix(e.Err.Error(), "pec: ")
+	text := strings.TrimPrefix(e.Err.Error(), pec.ErrAddress.Error()+": ")
+	return strings.TrimPrefix(text, "pec: ")
 }
 
 func (e *RowError) Unwrap() error { return e.Err }

@@ -192,7 +192,7 @@ func (t *Template) parseHTML() error {
 	}
 	var escaping *htmltemplate.Error
 	if err := t.html.Execute(io.Discard, row); errors.As(err, &escaping) {
-		return &TemplateError{Part: partHTML, Line: escaping.Line, Err: errors.New(escaping.Description)}
+		return templateError(partHTML, escaping)
 	}
 	return nil
 }
@@ -224,11 +224,12 @@ func (t *Template) parse(part, source string) (*texttemplate.Template, []string,
 	return parsed, columns, nil
 }
 
-// templateError makes a TemplateError of an error of text/template, whose text
-// begins with "template: part:line:".
+// templateError makes a TemplateError of an error of text/template or
+// html/template, whose text begins with "template: part:line:".
 func templateError(part string, err error) *TemplateError {
 	e := &TemplateError{Part: part, Err: err}
-	text, ok := strings.CutPrefix(err.Error(), "template: "+part+":")
+	text := strings.Replace(err.Error(), "html/template:", "template: ", 1)
+	text, ok := strings.CutPrefix(text, "template: "+part+":")
 	if _, scanErr := fmt.Sscanf(text, "%d:", &e.Line); !ok || scanErr != nil {
 		return e
 	}
@@ -240,8 +241,8 @@ func templateError(part string, err error) *TemplateError {
 // checkNames checks what is shown beside addresses.
 func (t *Template) checkNames() error {
 	for _, name := range []string{t.cfg.From.Name, t.cfg.ReplyTo.Name} {
-		if _, err := checkHeadText(name); err != nil {
-			return fmt.Errorf("dispatch: template: the name of the sender: %w", err)
+		if code, err := checkDisplayName(name); code != "" {
+			return fmt.Errorf("dispatch: template: the name of the sender: %s: %w", explanations[code], err)
 		}
 	}
 	return nil

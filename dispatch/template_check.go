@@ -90,19 +90,17 @@ func (c *treeCheck) pipe(p *parse.PipeNode, isRow, asks bool) {
 			c.refuse(v, "$ is the row and can't be changed")
 		}
 	}
-	for i, cmd := range p.Cmds {
-		c.command(cmd, isRow, asks && len(p.Cmds) == 1, i > 0)
+	for _, cmd := range p.Cmds {
+		c.command(cmd, isRow, asks && len(p.Cmds) == 1)
 	}
 }
 
-func (c *treeCheck) command(cmd *parse.CommandNode, isRow, asks, piped bool) {
+func (c *treeCheck) command(cmd *parse.CommandNode, isRow, asks bool) {
 	if f, ok := cmd.Args[0].(*parse.IdentifierNode); ok {
 		asks = asksAbout(f.Ident, cmd.Args)
 		if f.Ident == "printf" && !(len(cmd.Args) > 1 && cmd.Args[1].Type() == parse.NodeString) {
 			c.refuse(cmd, "printf with a format that is not written in the template")
 		}
-	} else if len(cmd.Args) > 1 || piped {
-		asks = false
 	}
 	for _, arg := range cmd.Args {
 		c.arg(arg, isRow, asks)

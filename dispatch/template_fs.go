@@ -35,12 +35,15 @@ const maxTemplateFile = 1 << 20
 // are in UTF-8.
 func ReadTemplate(fsys fs.FS) (TemplateConfig, error) {
 	var cfg TemplateConfig
-	for name, text := range map[string]*string{subjectFile: &cfg.Subject, textFile: &cfg.Text, htmlFile: &cfg.HTML} {
-		b, err := readTemplateFile(fsys, name)
-		if err != nil && (name == subjectFile || !errors.Is(err, fs.ErrNotExist)) {
+	for _, part := range []struct {
+		name string
+		text *string
+	}{{subjectFile, &cfg.Subject}, {textFile, &cfg.Text}, {htmlFile, &cfg.HTML}} {
+		b, err := readTemplateFile(fsys, part.name)
+		if err != nil && (part.name == subjectFile || !errors.Is(err, fs.ErrNotExist)) {
 			return TemplateConfig{}, fmt.Errorf("dispatch: reading the template: %w", err)
 		}
-		*text = string(bytes.TrimPrefix(b, bomUTF8))
+		*part.text = string(bytes.TrimPrefix(b, bomUTF8))
 	}
 	names, err := visible(fsys, attachmentsDir, false)
 	if err != nil {
