@@ -64,9 +64,7 @@ func (n *Network) account(address string) (Account, error) {
 		return Account{}, fmt.Errorf("no host of this network has the domain")
 	}
 	b := n.box(a)
-	b.mu.Lock()
-	b.open = true
-	b.mu.Unlock()
+	b.give()
 	return Account{
 		Address:  a,
 		User:     a.String(),

@@ -2,23 +2,30 @@
 // tests and for people who want to see what happens. Every message sent by real
 // PEC is a legal act; here it is a message on loopback.
 //
-// An [Authority] stands for the certification authority of the providers. It
-// has certificates of the form of the real ones, and trusts nobody else. A
+// [New] starts a [Network]: two providers and an ordinary mail host, with
+// submission by SMTP, relay between them, and mailboxes by IMAP, all on ports of
+// this machine and closed at the end of the test. One line gives an account:
+//
+//	network := pectest.New(t, pectest.Config{})
+//	studio := network.Account("studio@pec.alfa.example")
+//
+// and [Network.VerifyOptions] what verifies its receipts. Any address at
+// pec.alfa.example and pec.beta.example can receive, and at mail.example, which
+// is ordinary. What goes wrong, to whom and how often, is said by a [Scenario].
+// Time is simulated: [Network.Advance] lets the notices of hour 12 and of hour 24
+// come at once. Each [Event] is kept, so that a test can assert that a message
+// was delivered exactly once.
+//
+// The parts can be had alone. An [Authority] stands for the certification
+// authority of the providers, with certificates of the form of the real ones. A
 // [Provider] is a PEC provider (gestore): its [Provider.Compose] writes, and
 // signs, each of the messages that providers issue, from the receipt of
-// acceptance to the anomaly envelope:
+// acceptance to the anomaly envelope, in one of the two dialects that are known,
+// [OPEC] and [JPEC]. [Tamper] makes messages that no honest provider would.
 //
-//	authority, err := pectest.NewAuthority(pectest.AuthorityConfig{})
-//	alfa, err := authority.NewProvider(pectest.ProviderConfig{
-//		Name: "Gestore Alfa", Domain: "pec.alfa.example",
-//	})
-//	err = alfa.Compose(&b, pectest.Message{Data: pec.CertData{...}})
-//	_, err = receipt.Verify(&b, receipt.Options{Trust: authority.Trust()})
-//
-// What is composed is true to RFC 6109 and to what deployed providers do, in two
-// dialects ([OPEC] and [JPEC]). It is not made to please this module: it
-// verifies under "openssl cms -verify" too. [Tamper] makes messages that no
-// honest provider would.
+// The network follows the rules of RFC 6109 and the ways of deployed providers;
+// it is not made to please this module, and its messages verify under "openssl
+// cms -verify" too. Program examples/network leaves one running.
 //
 // Nothing of this is secret or safe: the keys live in memory, for one process.
 package pectest

@@ -37,8 +37,17 @@ const (
 func newBox(n *Network, a pec.Address) *box {
 	b := &box{network: n, address: a, folders: make(map[string]*folder), uidValidity: 1000}
 	b.create(folderInbox)
-	b.create(folderSent).special = imap.MailboxAttrSent
 	return b
+}
+
+// give opens the mailbox to a person, with the folders that mail programs expect.
+func (b *box) give() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.open {
+		b.open = true
+		b.create(folderSent).special = imap.MailboxAttrSent
+	}
 }
 
 // create makes a folder. b.mu must be held, or b be new.

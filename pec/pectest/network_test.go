@@ -52,7 +52,7 @@ func (m mail) bytes() []byte {
 	if m.body == "" {
 		m.body = "Egregio,\r\n.saluti\r\n"
 	}
-	head := "From: Studio <" + studio + ">\r\nTo: " + strings.Join(m.to, ", ") + "\r\n"
+	head := "From: Studio <" + studio + ">\r\nTo: " + strings.Join(m.to, ",\r\n ") + "\r\n"
 	if len(m.cc) > 0 {
 		head += "Cc: " + strings.Join(m.cc, ", ") + "\r\n"
 	}

@@ -189,7 +189,7 @@ type submission struct {
 	message   *blob
 	sum       string
 	scan      *scanner
-	original  *original // its head; the body must not be read
+	original  *original // its head alone
 	messageID string
 	trace     string // what the access point puts on top
 }
@@ -280,6 +280,7 @@ func (s *submissionSession) receive(r io.Reader) (*submission, error) {
 	if sub.original, err = openOriginal(sub.message.reader()); err != nil {
 		return nil, &smtp.SMTPError{Code: 552, EnhancedCode: smtp.EnhancedCode{5, 3, 4}, Message: "Header too large"}
 	}
+	sub.original.body = nil // it holds buffers, and thousands of these may wait
 	sub.messageID = sub.original.messageID()
 	sub.trace = s.received()
 	return sub, nil
