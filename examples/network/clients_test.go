@@ -121,6 +121,9 @@ func TestByHand(t *testing.T) {
 
 func TestSwaks(t *testing.T) {
 	swaks := program(t, "swaks")
+	if support := call(t, "", swaks, "--support"); !strings.Contains(support, "TLS supported") {
+		program(t, "swaks with TLS (Debian package libnet-ssleay-perl)")
+	}
 	r := start(t)
 	for i, a := range r.Accounts {
 		t.Run(a.SMTP.TLS, func(t *testing.T) {
@@ -140,7 +143,10 @@ func TestSwaks(t *testing.T) {
 
 // TestFetchmail has a mail program of the nineties collect receipts.
 func TestFetchmail(t *testing.T) {
-	fetchmail := program(t, "fetchmail")
+	fetchmail, err := exec.LookPath("fetchmail")
+	if err != nil {
+		t.Skip("NOT TESTED: fetchmail is not installed")
+	}
 	r := start(t)
 	a := r.Accounts[0]
 	const id = "<fetchmail@pec.alfa.example>"

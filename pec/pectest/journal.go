@@ -2,6 +2,7 @@ package pectest
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -95,20 +96,21 @@ func (j *journal) write(e Event) error {
 	if e.To == nil {
 		e.To = []string{}
 	}
-	line, err := json.Marshal(e)
-	if err != nil {
+	var b bytes.Buffer
+	line := json.NewEncoder(&b)
+	line.SetEscapeHTML(false) // a msgid is easier to search for as it is
+	if err := line.Encode(e); err != nil {
 		return err
 	}
-	line = append(line, '\n')
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	n, err := j.file.WriteAt(line, j.size)
+	n, err := j.file.WriteAt(b.Bytes(), j.size)
 	if err != nil {
 		return err
 	}
 	j.size += int64(n)
 	if j.copy != nil {
-		_, err = j.copy.Write(line)
+		_, err = j.copy.Write(b.Bytes())
 	}
 	return err
 }

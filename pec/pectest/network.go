@@ -142,6 +142,7 @@ func GenerousProfile() pec.Profile {
 		PerDay:               100_000_000,
 		Connections:          20,
 		SenderMustEqualLogin: true,
+		SentFolders:          []string{folderSent},
 	}
 }
 

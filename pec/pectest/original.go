@@ -94,19 +94,6 @@ func (o *original) get(name string) string {
 	return ""
 }
 
-// raw returns the fields of the given names, as written and in their order.
-func (o *original) raw(names ...string) []byte {
-	var b []byte
-	for _, f := range o.fields {
-		for _, name := range names {
-			if strings.EqualFold(f.name, name) {
-				b = append(b, f.raw...)
-			}
-		}
-	}
-	return b
-}
-
 // stamp makes of the head what the sender's provider makes of it: its identifier
 // in place of the Message-ID, and the Message-ID, if there was one, in a last
 // field of its own. Done twice, it changes nothing more. RFC 6109, section 2.2.1.

@@ -3,6 +3,7 @@ package pectest
 import (
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -79,21 +80,19 @@ func (s *site) hand(client *smtp.Client, p *parcel) error {
 	if err := client.Mail(p.from, nil); err != nil {
 		return err
 	}
-	var accepted []pec.Address
-	for _, a := range p.to {
+	for _, a := range slices.Clone(p.to) {
 		err := client.Rcpt(a.String(), nil)
 		var refusal *smtp.SMTPError
 		switch {
 		case err == nil:
-			accepted = append(accepted, a)
 		case errors.As(err, &refusal) && refusal.Code >= 500:
 			p.tell(a, refusal)
+			p.to = slices.DeleteFunc(p.to, a.Equal)
 		default:
 			return err
 		}
 	}
-	p.to = accepted
-	if len(accepted) == 0 {
+	if len(p.to) == 0 {
 		return client.Reset()
 	}
 	w, err := client.Data()
@@ -109,21 +108,24 @@ func (s *site) hand(client *smtp.Client, p *parcel) error {
 // links are a host's connections to others that nobody uses just now.
 type links struct {
 	mu     sync.Mutex
-	idle   map[*site][]*smtp.Client
+	idle   map[*site][]link
 	closed bool
 }
+
+type link struct {
+	client *smtp.Client
+	since  time.Time // real
+}
+
+// idleTime is how long a link is kept. Servers hang up on who says nothing.
+const idleTime = time.Minute
 
 // get returns a connection to a host, a new one if need be. The hosts speak
 // STARTTLS to each other. RFC 6109, section 5.3.
 func (l *links) get(n *Network, host *site) (*smtp.Client, error) {
-	l.mu.Lock()
-	if idle := l.idle[host]; len(idle) > 0 {
-		client := idle[len(idle)-1]
-		l.idle[host] = idle[:len(idle)-1]
-		l.mu.Unlock()
+	if client := l.take(host); client != nil {
 		return client, nil
 	}
-	l.mu.Unlock()
 	client, err := smtp.DialStartTLS(host.mx.Addr().String(), n.TLSConfig())
 	if err != nil {
 		return nil, err
@@ -131,6 +133,21 @@ func (l *links) get(n *Network, host *site) (*smtp.Client, error) {
 	client.CommandTimeout = time.Minute
 	client.SubmissionTimeout = 2 * time.Minute
 	return client, nil
+}
+
+// take returns a connection that was kept, or nil.
+func (l *links) take(host *site) *smtp.Client {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for idle := l.idle[host]; len(idle) > 0; idle = l.idle[host] {
+		last := idle[len(idle)-1]
+		l.idle[host] = idle[:len(idle)-1]
+		if time.Since(last.since) < idleTime {
+			return last.client
+		}
+		last.client.Close()
+	}
+	return nil
 }
 
 func (l *links) put(host *site, client *smtp.Client) {
@@ -141,18 +158,18 @@ func (l *links) put(host *site, client *smtp.Client) {
 		return
 	}
 	if l.idle == nil {
-		l.idle = make(map[*site][]*smtp.Client)
+		l.idle = make(map[*site][]link)
 	}
-	l.idle[host] = append(l.idle[host], client)
+	l.idle[host] = append(l.idle[host], link{client, time.Now()})
 }
 
 func (l *links) closeAll() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
-	for _, clients := range l.idle {
-		for _, client := range clients {
-			client.Close()
+	for _, idle := range l.idle {
+		for _, link := range idle {
+			link.client.Close()
 		}
 	}
 }

@@ -87,7 +87,8 @@ type Rule struct {
 	Fault Fault `json:"fault"`
 
 	// Recipient and Sender are an address, "*@domain" for all of a domain, or
-	// empty for all. Of IMAP and of refused logins, Sender is the account.
+	// empty for all. Of IMAP and of logins, Sender is the account. A server knows
+	// neither when a client connects, and no recipient before RCPT.
 	Recipient string `json:"recipient,omitempty"`
 	Sender    string `json:"sender,omitempty"`
 	// Provider is the domain of the provider at which the fault occurs; empty
