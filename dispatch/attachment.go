@@ -22,7 +22,7 @@ type File struct {
 	Open func(ctx context.Context) (io.ReadCloser, error)
 }
 
-// FSFile returns a file of a file system; its Name is the last element of path.
+// FSFile returns a file of a file system; its Name is the last element of its path.
 func FSFile(fsys fs.FS, name string) File {
 	return File{
 		Name: path.Base(name),

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"html"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/ceralacca/go-pec/pec"
@@ -178,7 +177,7 @@ func addressesIn(text string) (keys []string) {
 				begin--
 			}
 			a, err := pec.ParseAddress(strings.TrimLeft(text[begin:i], ".") + "@" + domain)
-			if err == nil && !slices.Contains(keys, a.Key()) {
+			if err == nil {
 				keys = append(keys, a.Key())
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -23,12 +24,15 @@ type csvParser struct {
 	again  []csvLine // to be read again, before the rest
 	replay int       // how often that may still happen
 
-	rec  csvRecord
-	cell []byte
+	rec   csvRecord
+	taken []csvLine // of rec
+	size  int       // of taken, in bytes
+	cell  []byte
 }
 
 // maxReplay is how many quotes that are never closed have the lines after them
-// read again.
+// read again. Whatever a table holds, reading it takes time that its length
+// bounds.
 const maxReplay = 100
 
 // csvLine is a line with its line end. long says that it had more than maxRow
@@ -150,49 +154,20 @@ func (p *csvParser) findSeparator(line []byte) (explicit, ok bool) {
 // record reads a record that begins with a line. It returns errors of the reader
 // alone.
 func (p *csvParser) record(first csvLine) error {
-	lines := []csvLine{first}
-	size := len(first.text)
+	p.taken, p.size = append(p.taken[:0], first), len(first.text)
 	rest := first.text
 	for column := 1; ; column++ {
 		p.cell = p.cell[:0]
-		if len(rest) == 0 || rest[0] != '"' {
-			var more bool
-			if rest, more = p.plainCell(rest, column); !more {
-				return nil
-			}
-			continue
+		var more bool
+		var err error
+		if len(rest) > 0 && rest[0] == '"' {
+			rest, more, err = p.quotedCell(rest[1:], column)
+		} else {
+			rest, more = p.plainCell(rest, column)
 		}
-		rest = rest[1:]
-		for {
-			var closed bool
-			if rest, closed = p.quotedCell(rest); closed {
-				break
-			}
-			l, err := p.line()
-			if err != nil && err != io.EOF {
-				return err
-			}
-			if err == nil {
-				lines = append(lines, l)
-				size += len(l.text)
-			}
-			if err == io.EOF || l.long || size > p.maxRow {
-				p.neverClosed(column, lines)
-				return nil
-			}
-			rest = l.text
+		if err != nil || !more {
+			return err
 		}
-		rest = bytes.TrimLeft(rest, " ")
-		switch {
-		case isLineEnd(rest):
-			p.endCell(column)
-			return nil
-		case rest[0] != p.separator:
-			p.rec.fault(column, FaultSyntax, errors.New("text after the quote that ends the cell"))
-			return nil
-		}
-		p.endCell(column)
-		rest = rest[1:]
 	}
 }
 
@@ -215,38 +190,72 @@ func (p *csvParser) plainCell(rest []byte, column int) ([]byte, bool) {
 	return after, more
 }
 
-// quotedCell takes what of a cell in quotes is on a line, and reports whether
-// the cell ends there.
-func (p *csvParser) quotedCell(rest []byte) (after []byte, closed bool) {
+// quotedCell takes a cell in quotes, whose first quote was taken, and reports
+// whether there are more.
+func (p *csvParser) quotedCell(rest []byte, column int) (after []byte, more bool, err error) {
 	for {
-		i := bytes.IndexByte(rest, '"')
-		if i < 0 {
+		var closed bool
+		if rest, closed = p.quotedText(rest); closed {
 			break
 		}
-		p.cell = append(p.cell, rest[:i]...)
-		rest = rest[i+1:]
-		if len(rest) == 0 || rest[0] != '"' {
-			return rest, true
+		if rest, err = p.anotherLine(); err == errNeverClosed {
+			p.rec.fault(column, FaultSyntax, err)
+			return nil, false, nil
+		} else if err != nil {
+			return nil, false, err
 		}
-		p.cell = append(p.cell, '"')
+	}
+	rest = bytes.TrimLeft(rest, " ")
+	if more = !isLineEnd(rest); more {
+		if rest[0] != p.separator {
+			p.rec.fault(column, FaultSyntax, errors.New("text after the quote that ends the cell"))
+			return nil, false, nil
+		}
 		rest = rest[1:]
 	}
-	text, isCRLF := bytes.CutSuffix(rest, []byte("\r\n"))
-	p.cell = append(p.cell, text...)
-	if isCRLF {
-		p.cell = append(p.cell, '\n')
-	}
-	return nil, false
+	p.endCell(column)
+	return rest, more, nil
 }
 
-// neverClosed ends a record whose quote has no end, and has the lines after its
-// first one read again: they are rows of their own.
-func (p *csvParser) neverClosed(column int, lines []csvLine) {
-	p.rec.fault(column, FaultSyntax, errors.New("a quote that is never closed"))
+// quotedText takes what of a cell in quotes is on a line, and reports whether the
+// cell ends there.
+func (p *csvParser) quotedText(rest []byte) (after []byte, closed bool) {
+	for {
+		text, after, found := bytes.Cut(rest, []byte(`"`))
+		p.cell = append(p.cell, text...)
+		if !found {
+			return nil, false
+		}
+		if len(after) == 0 || after[0] != '"' {
+			return after, true
+		}
+		p.cell = append(p.cell, '"')
+		rest = after[1:]
+	}
+}
+
+var errNeverClosed = errors.New("a quote that is never closed")
+
+// anotherLine returns the next line of a record. If there is none, or the record
+// is too long, the lines after the first of it are read again: they are rows of
+// their own.
+func (p *csvParser) anotherLine() ([]byte, error) {
+	l, err := p.line()
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	if err == nil {
+		p.taken = append(p.taken, l)
+		p.size += len(l.text)
+	}
+	if err == nil && !l.long && p.size <= p.maxRow {
+		return l.text, nil
+	}
 	if p.replay > 0 {
 		p.replay--
-		p.again = append(lines[1:], p.again...)
+		p.again = slices.Concat(p.taken[1:], p.again)
 	}
+	return nil, errNeverClosed
 }
 
 // endCell adds the cell that was gathered. Cells beyond what a table may have
@@ -256,7 +265,11 @@ func (p *csvParser) endCell(column int) {
 		p.rec.fault(column, FaultTooLong, fmt.Errorf("more than %d bytes", p.maxCell))
 		return
 	}
-	cell := strings.TrimSpace(p.text(p.cell))
+	cell := p.text(p.cell)
+	if strings.IndexByte(cell, '\r') >= 0 {
+		cell = strings.ReplaceAll(strings.ReplaceAll(cell, "\r\n", "\n"), "\r", "\n")
+	}
+	cell = strings.TrimSpace(cell)
 	if code, err := cellFault(cell); code != "" {
 		p.rec.fault(column, code, err)
 	}

@@ -89,6 +89,7 @@ var csvCases = []struct {
 	{"quote within", "a;b\nSocietà \"Alfa\" srl;z\n", []string{`2: a=Società "Alfa" srl|b=z`}, nil, "typed by hand; it can mean one thing only"},
 	{"blank after a quoted cell", "a;b\n\"x\" ;z\n", []string{"2: a=x|b=z"}, nil, "harmless"},
 	{"line break in quotes", "a;b\n\"via Po 1\r\n10100 Torino\";z\nx;y\n", []string{"2: a=via Po 1\n10100 Torino|b=z", "4: a=x|b=y"}, nil, "addresses over several lines"},
+	{"CR in quotes", "a;b\n\"x\ry\r\";z\n", []string{"2: a=x\ny|b=z"}, nil, "a line break too"},
 	{"trailing columns", "a;b;;\n1;2;;\n3;4\n5;6;;;;\n", []string{"2: a=1|b=2", "3: a=3|b=4", "4: a=5|b=6"}, nil, "cells that were used once"},
 	{"blank lines", "\n;;\na;b\n\n1;2\n;;\n   \n3;4\n", []string{"5: a=1|b=2", "8: a=3|b=4"}, nil, "spreadsheets write rows that look empty"},
 	{"white space", " a ; b \n  1\u00a0;\t2 \n", []string{"2: a=1|b=2"}, nil, "nobody sees it in a spreadsheet"},

@@ -117,7 +117,7 @@ func (r *Renderer) keep(ctx context.Context, e *encodedFile, text io.Reader) err
 	return nil
 }
 
-// open opens the text for reading.
+// openText opens the text for reading.
 func (r *Renderer) openText(ctx context.Context, e *encodedFile) (io.ReadCloser, error) {
 	if e.text != nil {
 		return io.NopCloser(bytes.NewReader(e.text)), nil
@@ -125,13 +125,13 @@ func (r *Renderer) openText(ctx context.Context, e *encodedFile) (io.ReadCloser,
 	if r.blobs != nil {
 		blob, err := r.blobs.OpenBlob(ctx, e.Encoded)
 		if err != nil {
-			return nil, fmt.Errorf("dispatch: opening an attachment: %w", err)
+			return nil, fmt.Errorf("opening an attachment: %w", err)
 		}
 		return readCloser{io.NewSectionReader(blob, 0, blob.Size()), blob}, nil
 	}
 	in, err := e.from.Open(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("dispatch: opening an attachment again: %w", err)
+		return nil, fmt.Errorf("opening an attachment again: %w", err)
 	}
 	return readCloser{newBase64Reader(in), in}, nil
 }

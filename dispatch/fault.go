@@ -21,8 +21,8 @@ type RowError struct {
 	Field string
 	// Code says what kind of fault it is.
 	Code FaultCode
-	// Err says more; it may be nil. With FaultRule and WarnRule it wraps a
-	// [*pec.RuleError]. With FaultTemplate, FaultFile and FaultFileMissing it is
+	// Err says more; it may be nil. With FaultRule and WarnRule it is a
+	// [*pec.RuleError], unless the message does not say what it should. With FaultTemplate, FaultFile and FaultFileMissing it is
 	// that of a library, which may quote the row: it is not part of the text.
 	Err error
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash"
@@ -89,8 +90,8 @@ func (e *preflightError) Unwrap() []error {
 // that show the address of another recipient of the batch in their subject, text,
 // HTML, or in the name of a file. It can't look into attachments for that.
 //
-// It needs about 16 bytes of memory for each row, and as many for each attachment
-// of a row. If it suspects that something is there twice it goes over the rows
+// It needs about 16 bytes of memory for each row, for each attachment of a row and
+// for each address that a row shows in its text. If it suspects that something is there twice it goes over the rows
 // once more, to make sure.
 //
 // Its error is that of the source, of ctx or of the options. Faults are in the
@@ -217,7 +218,7 @@ func (p *preflight) firstPass(ctx context.Context, rows iter.Seq2[Row, error]) e
 			p.checkColumns(row)
 		}
 		p.checkRecipient(row)
-		m, err := p.renderer.Render(ctx, row, p.id)
+		m, _, err := p.renderer.render(ctx, row, p.id)
 		faults, err := rowErrors(err)
 		p.add(faults...)
 		if err == nil && len(faults) == 0 {
@@ -278,7 +279,7 @@ func (p *preflight) addMessage(row Row, m *Rendered) {
 	p.report.Messages++
 	p.report.Bytes += m.Size
 	p.report.Largest = max(p.report.Largest, m.Size)
-	p.input.Write(m.Digest[:])
+	p.addInput(m.Content)
 	p.forecaster.add(m)
 	p.add(m.Warnings...)
 	for _, key := range m.shown {
@@ -288,6 +289,19 @@ func (p *preflight) addMessage(row Row, m *Rendered) {
 		if hash, found := p.files.add(string(f.Digest[:])); found && !p.doubles.files.suspect(hash) {
 			p.count(FaultFileDoubled, 1)
 		}
+	}
+}
+
+// addInput adds a message to the digest of them all, with the digests of its
+// attachments in their place.
+func (p *preflight) addInput(content []Piece) {
+	for _, piece := range content {
+		bytes := piece.Bytes
+		if !piece.Blob.IsZero() {
+			bytes = piece.Blob[:]
+		}
+		binary.Write(p.input, binary.BigEndian, uint64(len(bytes)))
+		p.input.Write(bytes)
 	}
 }
 

@@ -4,13 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"mime/quotedprintable"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ceralacca/go-pec/pec"
@@ -101,25 +98,58 @@ func (t *Template) NewRenderer(blobs Blobs, opts RenderOptions) *Renderer {
 // of the row are returned together, joined, each a [*RowError]; other errors are
 // those of blobs and of ctx.
 func (r *Renderer) Render(ctx context.Context, row Row, messageID string) (*Rendered, error) {
-	rendered, _, err := r.render(ctx, row, messageID)
-	return rendered, err
+	return r.WriteMessage(ctx, io.Discard, row, messageID)
 }
 
 // WriteMessage makes the message of a row, as Render does, and writes its bytes:
 // a file that mail programs open (.eml).
 func (r *Renderer) WriteMessage(ctx context.Context, w io.Writer, row Row, messageID string) (*Rendered, error) {
-	rendered, files, err := r.render(ctx, row, messageID)
+	m, files, err := r.render(ctx, row, messageID)
 	if err != nil {
 		return nil, err
 	}
-	whole := r.whole(ctx, rendered.Content, files)
-	defer whole.Close()
-	if _, err := io.Copy(w, whole); err != nil {
+	digest := sha256.New()
+	n, err := r.writeWhole(ctx, io.MultiWriter(digest, w), m.Content, files)
+	if err == nil && n != m.Size {
+		err = errors.New("an attachment changed")
+	}
+	if err != nil {
 		return nil, fmt.Errorf("dispatch: writing a message: %w", err)
 	}
-	return rendered, nil
+	digest.Sum(m.Digest[:0])
+	return m, nil
 }
 
+// writeWhole puts a message together, which needs the same memory however large
+// its attachments are.
+func (r *Renderer) writeWhole(ctx context.Context, w io.Writer, content []Piece, files []*encodedFile) (size int64, err error) {
+	for _, p := range content {
+		var n int64
+		if p.Blob.IsZero() {
+			n, err = io.Copy(w, bytes.NewReader(p.Bytes))
+		} else {
+			n, err = r.writeText(ctx, w, files[0])
+			files = files[1:]
+		}
+		if size += n; err != nil {
+			return size, err
+		}
+	}
+	return size, nil
+}
+
+// writeText writes the text of an attachment.
+func (r *Renderer) writeText(ctx context.Context, w io.Writer, e *encodedFile) (int64, error) {
+	text, err := r.openText(ctx, e)
+	if err != nil {
+		return 0, err
+	}
+	n, err := io.Copy(w, text)
+	return n, errors.Join(err, text.Close())
+}
+
+// render makes a message but for its digest, for which the attachments would have
+// to be read again.
 func (r *Renderer) render(ctx context.Context, row Row, messageID string) (*Rendered, []*encodedFile, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
@@ -142,6 +172,7 @@ func (r *Renderer) render(ctx context.Context, row Row, messageID string) (*Rend
 		Subject:   m.subject,
 		Content:   m.pieces(r, files, messageID),
 	}
+	rendered.Size = sizeOf(rendered.Content)
 	var names []string
 	for _, f := range files {
 		names = append(names, f.Name)
@@ -151,10 +182,7 @@ func (r *Renderer) render(ctx context.Context, row Row, messageID string) (*Rend
 		}
 	}
 	rendered.shown = r.shownAddresses(m, names)
-	if err := r.check(ctx, rendered, files, row, messageID); err != nil {
-		return nil, nil, err
-	}
-	return rendered, files, nil
+	return rendered, files, r.check(rendered, row, messageID)
 }
 
 // files returns the attachments of a row, encoded.
@@ -214,88 +242,39 @@ func (r *Renderer) rowFile(ctx context.Context, f *RowFile, row Row) (*encodedFi
 	return r.encode(ctx, file, row, f.Column)
 }
 
-// whole reads a message from its beginning.
-func (r *Renderer) whole(ctx context.Context, content []Piece, files []*encodedFile) *wholeReader {
-	return &wholeReader{pieces: content, open: func(blob int) (io.ReadCloser, error) {
-		return r.openText(ctx, files[blob])
-	}}
-}
-
-// wholeReader puts the pieces of a message together as it is read, which needs
-// the same memory however large they are.
-type wholeReader struct {
-	pieces []Piece
-	open   func(blob int) (io.ReadCloser, error) // opens the n-th blob
-	blobs  int                                   // opened so far
-	now    io.ReadCloser
-}
-
-func (w *wholeReader) Read(p []byte) (int, error) {
-	for {
-		if w.now == nil {
-			if err := w.next(); err != nil {
-				return 0, err
-			}
-		}
-		n, err := w.now.Read(p)
-		if err == io.EOF {
-			if err = w.Close(); err == nil && n == 0 {
-				continue
-			}
-		}
-		return n, err
-	}
-}
-
-// next opens the next piece, or returns io.EOF.
-func (w *wholeReader) next() (err error) {
-	if len(w.pieces) == 0 {
-		return io.EOF
-	}
-	p := w.pieces[0]
-	w.pieces = w.pieces[1:]
-	if p.Blob.IsZero() {
-		w.now = io.NopCloser(bytes.NewReader(p.Bytes))
-		return nil
-	}
-	w.now, err = w.open(w.blobs)
-	w.blobs++
-	return err
-}
-
-// Close closes the piece that is open.
-func (w *wholeReader) Close() error {
-	if w.now == nil {
-		return nil
-	}
-	now := w.now
-	w.now = nil
-	return now.Close()
-}
-
 // errReadBack is the error of a message that says another thing than it should.
 var errReadBack = errors.New("the message does not read back as it was written")
 
-// check reads a message as its provider will, and sets its digest and size.
-func (r *Renderer) check(ctx context.Context, m *Rendered, files []*encodedFile, row Row, messageID string) error {
-	whole := r.whole(ctx, m.Content, files)
-	defer whole.Close()
-	digest := sha256.New()
-	text := &countingReader{r: io.TeeReader(whole, digest)}
-	envelope, err := pec.ReadEnvelope(text, pec.EnvelopeOptions{Account: r.opts.Account, Profile: r.profile})
+// check reads a message as its provider will. In place of each attachment it
+// reads one line of base64, which is all that its text is made of: what there is
+// to be refused is in the heads and texts, and the size is known.
+func (r *Renderer) check(m *Rendered, row Row, messageID string) error {
+	if m.Size > r.profile.MaxTotalBytes {
+		return row.fault("", FaultRule, tooLarge(r.profile.MaxTotalBytes))
+	}
+	var short bytes.Buffer
+	for _, p := range m.Content {
+		short.Write(p.Bytes)
+		if !p.Blob.IsZero() {
+			short.WriteString("AAAA")
+		}
+	}
+	envelope, err := pec.ReadEnvelope(&short, pec.EnvelopeOptions{Account: r.opts.Account, Profile: r.profile})
 	if err != nil {
-		return ruleFaults(row, err)
+		var faults []*RowError
+		for _, e := range flatten(err) {
+			faults = append(faults, row.fault("", FaultRule, e))
+		}
+		return joinFaults(faults)
 	}
 	to := envelope.Recipients()
 	if len(to) != 1 || len(envelope.To) != 1 || !to[0].Equal(m.Recipient) || !envelope.From.Equal(r.opts.Account) ||
-		envelope.Subject != m.Subject || envelope.MessageID != messageID || envelope.ReceiptType != r.opts.ReceiptType ||
-		text.n != sizeOf(m.Content) {
+		envelope.Subject != m.Subject || envelope.MessageID != messageID || envelope.ReceiptType != r.opts.ReceiptType {
 		return row.fault("", FaultRule, errReadBack)
 	}
 	for _, w := range envelope.Warnings {
 		m.Warnings = append(m.Warnings, row.fault("", WarnRule, w))
 	}
-	m.Digest, m.Size = Digest(digest.Sum(nil)), text.n
 	return nil
 }
 
@@ -304,120 +283,4 @@ func sizeOf(content []Piece) (size int64) {
 		size += p.Size
 	}
 	return size
-}
-
-// ruleFaults makes faults of the rules that a message breaks. Other errors, such
-// as those of a blob, are returned as they are.
-func ruleFaults(row Row, err error) error {
-	var faults []*RowError
-	for _, e := range flatten(err) {
-		var rule *pec.RuleError
-		if !errors.As(e, &rule) {
-			return e
-		}
-		faults = append(faults, row.fault("", FaultRule, rule))
-	}
-	return joinFaults(faults)
-}
-
-// pieces writes a message.
-func (m *composed) pieces(r *Renderer, files []*encodedFile, messageID string) []Piece {
-	var w pieceWriter
-	w.plain("Date", r.opts.Date.Format(time.RFC1123Z))
-	w.mailbox("From", m.from)
-	w.mailbox("To", m.to)
-	if !r.t.cfg.ReplyTo.Address.IsZero() {
-		w.mailbox("Reply-To", r.t.cfg.ReplyTo)
-	}
-	w.text("Subject", m.subject)
-	w.plain("Message-ID", messageID)
-	if r.opts.ReceiptType != "" {
-		w.plain(pec.HeaderReceiptType, string(r.opts.ReceiptType))
-	}
-	w.plain("MIME-Version", "1.0")
-	if len(files) == 0 {
-		w.texts(m, messageID)
-		return w.done()
-	}
-	boundary := boundary("mixed", messageID)
-	w.multipart("mixed", boundary)
-	w.WriteString("--" + boundary + crlf)
-	w.texts(m, messageID)
-	for _, f := range files {
-		w.WriteString(crlf + "--" + boundary + crlf + f.head)
-		w.blob(f)
-	}
-	w.WriteString(crlf + "--" + boundary + "--" + crlf)
-	return w.done()
-}
-
-// boundary returns the boundary of a multipart. It can't occur in the parts: "=_"
-// is nothing that quoted-printable or base64 write. RFC 2045, section 6.7.
-func boundary(kind, messageID string) string {
-	sum := sha256.Sum256([]byte(kind + " " + messageID))
-	return "=_" + kind + "_" + hex.EncodeToString(sum[:16])
-}
-
-// pieceWriter gathers a message in pieces.
-type pieceWriter struct {
-	headWriter
-	pieces []Piece
-}
-
-// blob adds the text of a file.
-func (w *pieceWriter) blob(f *encodedFile) {
-	w.end()
-	w.pieces = append(w.pieces, Piece{Blob: f.Encoded, Size: f.size})
-}
-
-// end makes a piece of what was written since the last one.
-func (w *pieceWriter) end() {
-	w.pieces = append(w.pieces, Piece{Bytes: bytes.Clone(w.Bytes()), Size: int64(w.Len())})
-	w.Reset()
-}
-
-func (w *pieceWriter) done() []Piece {
-	w.end()
-	return w.pieces
-}
-
-// texts writes the text, the HTML, or both, as a part or as the whole body.
-func (w *pieceWriter) texts(m *composed, messageID string) {
-	switch {
-	case m.html == "":
-		w.quoted("plain", m.text)
-	case m.text == "":
-		w.quoted("html", m.html)
-	default:
-		boundary := boundary("alternative", messageID)
-		w.multipart("alternative", boundary)
-		w.WriteString("--" + boundary + crlf)
-		w.quoted("plain", m.text)
-		w.WriteString(crlf + "--" + boundary + crlf)
-		w.quoted("html", m.html)
-		w.WriteString(crlf + "--" + boundary + "--" + crlf)
-	}
-}
-
-func (w *pieceWriter) multipart(kind, boundary string) {
-	w.plain("Content-Type", "multipart/"+kind+";"+crlf+` boundary="`+boundary+`"`)
-	w.WriteString(crlf)
-}
-
-// quoted writes a text in quoted-printable.
-func (w *pieceWriter) quoted(kind, text string) {
-	w.plain("Content-Type", "text/"+kind+"; charset=utf-8")
-	w.plain("Content-Transfer-Encoding", "quoted-printable")
-	w.WriteString(crlf)
-	q := quotedprintable.NewWriter(w)
-	io.WriteString(q, text)
-	q.Close() // neither can fail: a buffer takes all
-}
-
-// evenLines returns a text with LF at the end of every line, the last one too,
-// and none after it.
-func evenLines(text string) string {
-	text = strings.ReplaceAll(text, "\r\n", "\n")
-	text = strings.ReplaceAll(text, "\r", "\n")
-	return strings.TrimRight(text, "\n") + "\n"
 }
