@@ -729,3 +729,31 @@ func TestCloseLeavesNothing(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestLargeMessage takes 30 MB all the way and back, and watches the memory.
+func TestLargeMessage(t *testing.T) {
+	if testing.Short() || underRace {
+		t.Skip("large")
+	}
+	n := newTestNetwork(t, pectest.Scenario{})
+	u := watch(t)
+	line := strings.Repeat("0123456789ABCDEF", 4) + "\r\n"
+	head := "From: " + studio + "\r\nTo: " + comune + "\r\nSubject: x\r\nMessage-ID: <large@pec.alfa.example>\r\n\r\n"
+	err := n.Submit(n.Account(studio), []string{comune}, io.MultiReader(strings.NewReader(head), &repeated{line, 30_000_000 / 66 * 66}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	settle(t, n)
+	u.check(t)
+	if got := count(n, ofKind(pectest.EventDelivered)); got != 1 {
+		t.Errorf("delivered %d times, want once\n%s", got, journal(n))
+	}
+	c := dialIMAP(t, n, n.Account(studio))
+	if _, err := c.Select("INBOX", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	sizes, err := c.Fetch(imap.SeqSet{{Start: 1, Stop: 2}}, &imap.FetchOptions{RFC822Size: true}).Collect()
+	if err != nil || len(sizes) != 2 || sizes[1].RFC822Size < 30_000_000 {
+		t.Errorf("FETCH: %+v, %v, want the second message of 30 MB", sizes, err)
+	}
+}
