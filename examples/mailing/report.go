@@ -24,6 +24,7 @@ var reportHTML embed.FS
 type totals struct {
 	total  int64
 	counts map[dispatch.State]int64
+	rows   []reportRow // the first of them
 }
 
 // reportRow is one recipient in the report.
@@ -51,7 +52,6 @@ type slice struct {
 // the message as it was sent, each receipt as it was received, and the timeline.
 func (m *mailing) writeReport(ctx context.Context) (totals, error) {
 	t := totals{counts: make(map[dispatch.State]int64)}
-	var rows []reportRow
 	for s, err := range m.dispatcher.Statuses(ctx, m.world.account.Address, m.batch.Name) {
 		if err != nil {
 			return t, err
@@ -62,18 +62,18 @@ func (m *mailing) writeReport(ctx context.Context) (totals, error) {
 		if row.Files, err = m.writeEvidence(ctx, s); err != nil {
 			return t, err
 		}
-		if len(rows) < maxRows {
-			rows = append(rows, row)
+		if len(t.rows) < maxRows {
+			t.rows = append(t.rows, row)
 		}
 	}
-	return t, m.writeHTML(t, rows)
+	return t, m.writeHTML(t)
 }
 
 // maxRows is how many recipients the page shows; a browser has its limits. The
 // evidence is complete.
 const maxRows = 5000
 
-func (m *mailing) writeHTML(t totals, rows []reportRow) error {
+func (m *mailing) writeHTML(t totals) error {
 	page, err := template.ParseFS(reportHTML, "report.html")
 	if err != nil {
 		return err
@@ -93,8 +93,8 @@ func (m *mailing) writeHTML(t totals, rows []reportRow) error {
 		"Digest":  m.batch.Digest.String(),
 		"Total":   t.total,
 		"Slices":  picture(t),
-		"Rows":    rows,
-		"Left":    t.total - int64(len(rows)),
+		"Rows":    t.rows,
+		"Left":    t.total - int64(len(t.rows)),
 	})
 	if err != nil {
 		return err
@@ -214,8 +214,17 @@ func writeFile(path string, write func(io.Writer) error) error {
 	return file.Close()
 }
 
+// maxPrinted keeps the table of a large batch out of the terminal; the page has it.
+const maxPrinted = 25
+
 // printTotals ends the run with a table.
 func (m *mailing) printTotals(t totals) {
+	if t.total <= maxPrinted {
+		m.printf("\n")
+		for _, row := range t.rows {
+			m.printf("  %3d  %-32s %-22s %s\n", row.Number, row.Recipient, row.Short, row.Words)
+		}
+	}
 	m.printf("\n%d messages:\n", t.total)
 	for _, state := range shown {
 		if n := t.counts[state]; n > 0 {
