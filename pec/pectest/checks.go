@@ -3,6 +3,8 @@ package pectest
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"mime"
 	"net/mail"
 	"strings"
 
@@ -205,7 +207,7 @@ func (o *original) addresses(field string) []string {
 	if value == "" {
 		return nil
 	}
-	list, err := mail.ParseAddressList(value)
+	list, err := addressParser.ParseList(value)
 	if err != nil {
 		return nil
 	}
@@ -215,6 +217,11 @@ func (o *original) addresses(field string) []string {
 	}
 	return addresses
 }
+
+// addressParser does not mind in what charset a name is written.
+var addressParser = mail.AddressParser{WordDecoder: &mime.WordDecoder{
+	CharsetReader: func(_ string, r io.Reader) (io.Reader, error) { return r, nil },
+}}
 
 func containsFold(list []string, s string) bool {
 	for _, e := range list {

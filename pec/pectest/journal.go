@@ -54,8 +54,8 @@ type Event struct {
 	// To are the recipients of the message that the event is about.
 	To []string `json:"to"`
 	// SHA256 is, in hexadecimal, the digest of the bytes that were submitted,
-	// without the doubling of dots. Only a submission and what becomes of it at
-	// the sender's provider has it.
+	// without the doubling of dots. What is delivered differs from them in the
+	// fields that providers change. Ordinary mail has it at submission only.
 	SHA256 string `json:"sha256"`
 	// Detail says more: the kind of a receipt, why something failed, and what the
 	// scenario did about it.

@@ -42,8 +42,9 @@ type Network struct {
 	closeErr error
 
 	mu    sync.Mutex
-	boxes map[string]*box // :: key of an address → its mailbox
-	err   error           // the first thing that went wrong in the network itself
+	boxes map[string]*box   // :: key of an address → its mailbox
+	sums  map[string]string // :: identifier → digest of what was submitted
+	err   error             // the first thing that went wrong in the network itself
 }
 
 // Config says what a [Network] is like. The zero value is a network of two
@@ -122,7 +123,7 @@ func New(t testing.TB, c Config) *Network {
 // Start starts a network. Close it.
 func Start(c Config) (*Network, error) {
 	c = c.withDefaults()
-	n := &Network{config: c, boxes: make(map[string]*box), profile: GenerousProfile()}
+	n := &Network{config: c, boxes: make(map[string]*box), sums: make(map[string]string), profile: GenerousProfile()}
 	if err := n.start(); err != nil {
 		n.Close()
 		return nil, fmt.Errorf("pectest: starting a network: %w", err)
@@ -341,6 +342,15 @@ func (n *Network) isCertified(a pec.Address) bool {
 // write writes an event into the journal.
 func (n *Network) write(e Event) error {
 	e.Time = Rome(n.clock.Now()).Truncate(time.Second)
+	if e.ID != "" {
+		n.mu.Lock()
+		if e.SHA256 == "" {
+			e.SHA256 = n.sums[e.ID]
+		} else {
+			n.sums[e.ID] = e.SHA256
+		}
+		n.mu.Unlock()
+	}
 	err := n.journal.write(e)
 	if err != nil {
 		n.fail(fmt.Errorf("writing the journal: %w", err))

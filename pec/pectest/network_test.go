@@ -3,7 +3,9 @@ package pectest_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -211,9 +213,10 @@ func checkJournal(t *testing.T, n *pectest.Network, m mail) {
 			t.Errorf("the journal has %d events %s, want %d\n%s", got, kind, times, journal(n))
 		}
 	}
+	sum := sha256.Sum256(m.bytes())
 	for e := range n.Events() {
-		if e.MessageID != m.messageID() || e.From != studio {
-			t.Errorf("event %+v: want the Message-ID and the sender of the message", e)
+		if e.MessageID != m.messageID() || e.From != studio || e.SHA256 != hex.EncodeToString(sum[:]) {
+			t.Errorf("event %+v: want the Message-ID, the sender and the digest %x of the message", e, sum)
 		}
 	}
 }
@@ -228,6 +231,7 @@ func TestFormalChecks(t *testing.T) {
 		{name: "two subjects", check: pectest.CheckForm, mail: mail{header: "Subject: again\r\n"}},
 		{name: "a line too long", check: pectest.CheckForm, mail: mail{body: strings.Repeat("x", 999) + "\r\n"}},
 		{name: "not ASCII in the header", check: pectest.CheckForm, mail: mail{header: "X-Note: è\r\n"}},
+		{name: "no address in From", check: pectest.CheckFrom, raw: func(s string) string { return strings.Replace(s, "<"+studio+">", "", 1) }},
 		{name: "no From", check: pectest.CheckFrom, raw: func(s string) string { return strings.Replace(s, "From:", "X-From:", 1) }},
 		{name: "no To", check: pectest.CheckTo, raw: func(s string) string { return strings.Replace(s, "To:", "Cc:", 1) }},
 		{name: "From of somebody else", check: pectest.CheckSender, raw: func(s string) string { return strings.Replace(s, "<studio@", "<altro@", 1) }},
