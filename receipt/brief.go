@@ -249,7 +249,10 @@ func (c *hashComparison) findReadings(head *rawmime.Head, algorithm crypto.Hash,
 }
 
 // encodedHashes takes the hashes of an encoded text whose line ends are CRLF.
-type encodedHashes struct{ crlf, lf, joined hash.Hash }
+type encodedHashes struct {
+	crlf, lf, joined hash.Hash
+	scratch          []byte
+}
 
 func newEncodedHashes(h crypto.Hash) *encodedHashes {
 	return &encodedHashes{crlf: h.New(), lf: h.New(), joined: h.New()}
@@ -258,10 +261,22 @@ func newEncodedHashes(h crypto.Hash) *encodedHashes {
 func (e *encodedHashes) Write(p []byte) (int, error) {
 	e.crlf.Write(p)
 	// A CR in encoded text is always part of a line end.
-	lf := bytes.ReplaceAll(p, []byte("\r"), nil)
-	e.lf.Write(lf)
-	e.joined.Write(bytes.ReplaceAll(lf, []byte("\n"), nil))
+	e.scratch = without(e.scratch[:0], p, '\r')
+	e.lf.Write(e.scratch)
+	e.joined.Write(without(e.scratch[:0], e.scratch, '\n'))
 	return len(p), nil
+}
+
+// without appends p without the bytes c to out, which may be the front of p.
+func without(out, p []byte, c byte) []byte {
+	for {
+		i := bytes.IndexByte(p, c)
+		if i < 0 {
+			return append(out, p...)
+		}
+		out = append(out, p[:i]...)
+		p = p[i+1:]
+	}
 }
 
 // find returns the readings that have the wanted hash. The line end before the

@@ -95,7 +95,7 @@ const sent = "From: Studio Rossi <studio@pec.mittente.example>\r\n" +
 	"--b1-2\r\n" +
 	"Content-Type: text/plain\r\n" +
 	"\r\n" +
-	"--b1: not how a part begins\r\n" +
+	"--b1 is how a part begins\r\n" +
 	"--b1-2\r\n" +
 	"Content-Type: text/csv\r\n" +
 	"Content-Disposition: attachment; filename*=utf-8''t%C3%A0bella.csv\r\n" +
@@ -295,7 +295,7 @@ func TestProofOfContent(t *testing.T) {
 		receipt.HashEncodedLF, receipt.HashEncodedLFFinal, receipt.HashEncodedJoined,
 	}
 	for _, reading := range readings {
-		for _, hash := range []crypto.Hash{crypto.SHA1, crypto.SHA256} {
+		for _, hash := range []crypto.Hash{crypto.SHA1, crypto.SHA256, crypto.SHA512} {
 			n := newNetwork(t, pectest.ProviderConfig{Dialect: pectest.JPEC(), HashOf: reading, Hash: hash, ECDSA: true})
 			for form, want := range map[pec.ReceiptType]receipt.Proof{
 				pec.ReceiptComplete: {Result: receipt.Proven, Method: receipt.ProofByCopy},
