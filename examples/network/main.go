@@ -11,6 +11,10 @@
 //	journal.jsonl   what happens: one JSON object, a pectest.Event, on a line
 //	network.json    accounts and clock; written last, when all is ready
 //
+// With -scenario, things go wrong: see scenario.json beside this file, and
+// pectest.Scenario. With -speed 3600 an hour passes in a second, and the notices
+// of hour 12 and hour 24 come within half a minute.
+//
 // It runs until it is interrupted. Nothing of it is PEC in the eyes of the law.
 package main
 

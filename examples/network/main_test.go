@@ -249,6 +249,18 @@ func TestClock(t *testing.T) {
 	}
 }
 
+// TestSampleScenario runs the scenario that stands beside the program.
+func TestSampleScenario(t *testing.T) {
+	r := start(t, "-scenario", "scenario.json")
+	curl := program(t, "curl")
+	const id = "<sample@pec.alfa.example>"
+	r.curlSend(t, curl, r.Accounts[0], "pieno@pec.beta.example", id)
+	r.waitFor(t, pectest.EventFailed, id, "5.2.2")
+	if got := r.Accounts[0].Profile.PerMinute; got != 600 {
+		t.Errorf("profile allows %d messages a minute, want those of the scenario, 600", got)
+	}
+}
+
 func TestBadArguments(t *testing.T) {
 	for _, args := range [][]string{
 		{},

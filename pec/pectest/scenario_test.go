@@ -88,7 +88,9 @@ func TestSkipAndTimes(t *testing.T) {
 // about as often as it should.
 func TestChance(t *testing.T) {
 	failures := func(seed uint64) []string {
-		n := newTestNetwork(t, pectest.Scenario{Seed: seed, Rules: []pectest.Rule{{Fault: pectest.FaultFull, Probability: 0.3}}})
+		n := pectest.New(t, pectest.Config{Start: present, Frozen: true, Sites: fastSites(), Scenario: pectest.Scenario{
+			Seed: seed, Rules: []pectest.Rule{{Fault: pectest.FaultFull, Probability: 0.3}},
+		}})
 		var to []string
 		for i := range 100 {
 			to = append(to, fmt.Sprintf("u%d@pec.beta.example", i))
