@@ -184,26 +184,25 @@ func (b *briefWriter) copyBody(w io.Writer) (partEnd, error) {
 
 // replace writes the hash of a part in its place.
 func (b *briefWriter) replace(head []byte, name string) (partEnd, error) {
-	h := b.hash.New()
-	end, err := b.hashBody(h, transferEncoding(head))
+	sum, end, err := b.hashBody(transferEncoding(head))
 	if err != nil {
 		return partEnd{}, err
 	}
 	_, err = fmt.Fprintf(b.out, "Content-Type: %s\r\nContent-Transfer-Encoding: 7bit\r\nContent-Disposition: %s\r\n\r\n%s",
 		mime.FormatMediaType("text/plain", map[string]string{"name": name + ".hash"}),
 		mime.FormatMediaType("attachment", map[string]string{"filename": name + ".hash"}),
-		hex.EncodeToString(h.Sum(nil)))
+		hex.EncodeToString(sum))
 	return end, err
 }
 
 // hashBody takes the hash of a body, read as the provider reads the rules.
-func (b *briefWriter) hashBody(h hash.Hash, encoding string) (partEnd, error) {
+func (b *briefWriter) hashBody(encoding string) (sum []byte, end partEnd, err error) {
+	h := b.hash.New()
 	if b.reading == receipt.HashDecoded && (encoding == "base64" || encoding == "quoted-printable") {
 		return b.hashDecoded(h, encoding)
 	}
-	end, err := b.copyBody(&encodedHash{h, b.reading})
-	if err != nil {
-		return end, err
+	if end, err = b.copyBody(&encodedHash{h, b.reading}); err != nil {
+		return nil, end, err
 	}
 	switch b.reading {
 	case receipt.HashEncodedFinal:
@@ -211,11 +210,12 @@ func (b *briefWriter) hashBody(h hash.Hash, encoding string) (partEnd, error) {
 	case receipt.HashEncodedLFFinal:
 		h.Write([]byte("\n"))
 	}
-	return end, nil
+	return h.Sum(nil), end, nil
 }
 
-// hashDecoded decodes a body as it is read.
-func (b *briefWriter) hashDecoded(h hash.Hash, encoding string) (partEnd, error) {
+// hashDecoded takes the hash of a file as it is decoded, and of the encoded text
+// if it can't be.
+func (b *briefWriter) hashDecoded(h hash.Hash, encoding string) (sum []byte, end partEnd, err error) {
 	r, w := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
@@ -227,12 +227,13 @@ func (b *briefWriter) hashDecoded(h hash.Hash, encoding string) (partEnd, error)
 		io.Copy(io.Discard, r) // what follows a fault
 		done <- err
 	}()
-	end, err := b.copyBody(w)
+	encoded := b.hash.New()
+	end, err = b.copyBody(io.MultiWriter(w, encoded))
 	w.Close()
-	if decodeErr := <-done; err == nil && decodeErr != nil {
-		err = fmt.Errorf("decoding an attachment: %w", decodeErr)
+	if <-done != nil {
+		h = encoded
 	}
-	return end, err
+	return h.Sum(nil), end, err
 }
 
 // encodedHash takes the hash of encoded text whose line ends are CRLF.
