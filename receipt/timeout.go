@@ -48,7 +48,7 @@ func timeoutOf(detail string) Timeout {
 	return TimeoutUndetermined
 }
 
-var statusCode = regexp.MustCompile(`^\s*([245]\.\d{1,3}\.\d{1,3})(?:[^.\d]|$)`)
+var statusCode = regexp.MustCompile(`^\s*([245]\.\d{1,3}\.\d{1,3})\.?(?:[^.\d]|$)`)
 
 // StatusCode returns the enhanced status code (RFC 3463) at the front of an
 // errore-esteso or an SMTP reply, such as "5.1.1", or "" if there is none.
