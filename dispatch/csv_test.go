@@ -262,6 +262,28 @@ func TestCSVMemory(t *testing.T) {
 	}
 }
 
+// The charset is found out in pieces, and a character may lie across two.
+func TestCSVCharsetAcrossPieces(t *testing.T) {
+	for shift := range 4 {
+		text := "a;b\n" + strings.Repeat("x", shift) + strings.Repeat("è€😀", 20_000) + "\n1;2\n"
+		c := tableOf(text)
+		c.MaxCell, c.MaxRow = 1<<20, 1<<20
+		if _, faults := readTable(t, c); !slices.Equal(faults, []string{"cells 2:2"}) {
+			t.Errorf("shift %d: faults %q: not read as UTF-8", shift, faults)
+		}
+	}
+}
+
+// In a table where every line leaves a quote open, each would have the lines
+// after it read again. After some, they are not.
+func TestCSVQuotesAreBounded(t *testing.T) {
+	const lines = 50_000
+	_, faults := readTable(t, tableOf("a;b\n"+strings.Repeat("x\";\"y\n", lines)))
+	if most := 100 + 6*lines/(256<<10) + 2; len(faults) > most || len(faults) < 100 {
+		t.Errorf("%d faults in %d lines, want from 100 to %d", len(faults), lines, most)
+	}
+}
+
 func heapInUse() uint64 {
 	runtime.GC()
 	var m runtime.MemStats

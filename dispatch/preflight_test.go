@@ -332,6 +332,7 @@ func TestForecastDuration(t *testing.T) {
 		{99, 0, 0, time.Minute, "one too many"},
 		{10, 50, 0, time.Hour + 4*time.Minute, "50 take 5 minutes, then the hour must pass"},
 		{10, 0, 30, 72 * time.Hour, "3 days, and the last 10 at once"},
+		{1, 70, 0, 99 * time.Minute, "one a minute is slower than 70 an hour"},
 		{10, 1000, 1000, 9 * time.Minute, "limits that do not matter"},
 	} {
 		f := forecastOf(t, tmpl, 100, func(o *dispatch.PreflightOptions) {

@@ -268,7 +268,7 @@ func (r *Renderer) check(m *Rendered, row Row, messageID string) error {
 		return joinFaults(faults)
 	}
 	to := envelope.Recipients()
-	if len(to) != 1 || len(envelope.To) != 1 || !to[0].Equal(m.Recipient) || !envelope.From.Equal(r.opts.Account) ||
+	if len(to) != 1 || !to[0].Equal(m.Recipient) || !envelope.From.Equal(r.opts.Account) ||
 		envelope.Subject != m.Subject || envelope.MessageID != messageID || envelope.ReceiptType != r.opts.ReceiptType {
 		return row.fault("", FaultRule, errReadBack)
 	}

@@ -649,7 +649,7 @@ func TestRenderRefused(t *testing.T) {
 	if _, err := tmpl.NewRenderer(nil, opts).Render(context.Background(), row, testID); err == nil || len(faultsOf(err)) > 0 {
 		t.Errorf("Render without a Date: %v, want an error", err)
 	}
-	for _, id := range []string{"", "x", "<a@b>\r\nX-Ricevuta: accettazione", "<a@b>\r\nSubject: x"} {
+	for _, id := range []string{"", "x", "<a@b>\r\nX-Ricevuta: accettazione", "<a@b>\r\nSubject: x", "<a@b>\r\nX-Other: y"} {
 		if _, err := tmpl.NewRenderer(nil, renderOptions()).Render(context.Background(), row, id); err == nil {
 			t.Errorf("Render with Message-ID %q: no error", id)
 		}
