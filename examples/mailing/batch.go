@@ -4,14 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"embed"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/ceralacca/go-pec/dispatch"
@@ -88,34 +86,15 @@ func (m *mailing) templateFolder() (fs.FS, error) {
 	return os.DirFS(m.template), nil
 }
 
-// loadTemplate reads a folder: subject.txt; text.txt or html.html or both; the
-// files in attachments, which go with every message; and those in files, which go
-// with the rows that name them in the column "allegato".
+// loadTemplate reads a folder: see [dispatch.ReadTemplate] for what it holds. Rows
+// may leave the cell that names their file empty.
 func loadTemplate(folder fs.FS) (*dispatch.Template, error) {
-	var cfg dispatch.TemplateConfig
-	for name, text := range map[string]*string{"subject.txt": &cfg.Subject, "text.txt": &cfg.Text, "html.html": &cfg.HTML} {
-		b, err := fs.ReadFile(folder, name)
-		if err != nil && (name == "subject.txt" || !errors.Is(err, fs.ErrNotExist)) {
-			return nil, fmt.Errorf("reading the template: %w", err)
-		}
-		*text = string(b)
+	cfg, err := dispatch.ReadTemplate(folder)
+	if err != nil {
+		return nil, err
 	}
-	cfg.Subject = strings.TrimRight(cfg.Subject, "\r\n") // editors end the last line
-	entries, err := fs.ReadDir(folder, "attachments")
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("reading the template: %w", err)
-	}
-	for _, e := range entries {
-		if e.Type().IsRegular() {
-			cfg.Attachments = append(cfg.Attachments, dispatch.FSFile(folder, "attachments/"+e.Name()))
-		}
-	}
-	if _, err := fs.Stat(folder, "files"); err == nil {
-		files, err := fs.Sub(folder, "files")
-		if err != nil {
-			return nil, err
-		}
-		cfg.RowAttachments = []dispatch.RowFile{{Column: "allegato", FS: files, Optional: true}}
+	for i := range cfg.RowAttachments {
+		cfg.RowAttachments[i].Optional = true
 	}
 	return dispatch.NewTemplate(cfg)
 }

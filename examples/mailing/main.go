@@ -69,7 +69,7 @@ func parseFlags(args []string, stderr io.Writer) (*flags, error) {
 	set.StringVar(&f.config, "config", "", "`file` that describes a real account (JSON; see the README)")
 	set.StringVar(&f.account, "account", "", "with -network, the `address` to send from (default the first)")
 	set.StringVar(&f.rows, "rows", "", "`file` with the recipients (CSV)")
-	set.StringVar(&f.template, "template", "", "`folder` with subject.txt, text.txt and html.html, attachments/ and files/")
+	set.StringVar(&f.template, "template", "", "`folder` with subject.txt, text.txt, html.html, attachments/, per-recipient/COLUMN/")
 	set.StringVar(&f.store, "store", "", "`file` in which everything is kept (SQLite)")
 	set.StringVar(&f.batch, "batch", "mailing", "`name` of the batch; the same name goes on with the same batch")
 	set.IntVar(&f.generate, "generate", 0, "make up this `number` of rows instead of reading them")
