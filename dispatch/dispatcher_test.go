@@ -1,6 +1,7 @@
 package dispatch_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -543,5 +544,28 @@ func TestTwoWorkers(t *testing.T) {
 		checkCounts(t, d2, "b", counts{dispatch.Delivered: 200})
 		b.checkOnce(t)
 		checkAudit(t, store)
+	})
+}
+
+// TestChangedContent has the store give out other bytes than were signed off.
+func TestChangedContent(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store, b := newStore(), newBox(t)
+		d := newDispatcher(t, config(b, store))
+		batch := ready(t, store, "b", 2)
+		other := message("b", 3)
+		other.Content[0].Bytes = bytes.Replace(other.Content[0].Bytes, []byte("numero 3"), []byte("numero 4"), 1)
+		err := store.Update(t.Context(), dispatch.AccountName(account), func(tx dispatch.Tx) error {
+			batch.Total, batch.Counts[dispatch.Prepared] = 3, 3
+			return errors.Join(tx.PutBatch(batch), tx.AddSend(other, dispatch.Progress{State: dispatch.Prepared, Due: batch.Created}))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		approve(t, d, batch)
+		stop := start(t, d)
+		time.Sleep(time.Hour)
+		stop()
+		checkCounts(t, d, "b", counts{dispatch.Delivered: 2, dispatch.Prepared: 1})
 	})
 }

@@ -2,8 +2,10 @@ package dispatch
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -305,12 +307,18 @@ func (s *sender) submit(c *connection, send Send) error {
 		return fmt.Errorf("opening the message: %w", err)
 	}
 	defer content.Close()
+	digest := sha256.New()
 	result := c.session.Submit(s.work, Submission{
 		From:    s.cfg.Address,
 		To:      send.Recipient,
 		Size:    content.Size(),
-		Message: content.Reader(),
-	}, func() error { return s.intend(try) })
+		Message: io.TeeReader(content.Reader(), digest),
+	}, func() error {
+		if Digest(digest.Sum(nil)) != try.content {
+			return errChanged
+		}
+		return s.intend(try)
+	})
 	if result.Broken {
 		c.close()
 	}
@@ -332,8 +340,13 @@ type tried struct {
 	attempt   int
 	try       int
 	messageID string
-	intended  bool // the intent was stored
+	content   Digest // what was signed off
+	intended  bool   // the intent was stored
 }
+
+// errChanged is the error of a message that is not what was signed off: the store
+// gave out other bytes than it was given.
+var errChanged = errors.New("dispatch: the message is not what was signed off")
 
 // errNotDue is the error of a send that is not due any more: another decision, or
 // a receipt, came in between.
@@ -351,6 +364,11 @@ func (s *sender) prepare(t *tried) error {
 			return errNotDue
 		}
 		t.attempt, t.try, t.messageID = status.Attempt, status.Try+1, status.MessageID
+		for _, f := range facts {
+			if f.Kind == FactAttempt && f.Attempt == t.attempt {
+				t.content = f.Content
+			}
+		}
 		return nil
 	})
 }
