@@ -73,7 +73,7 @@ func (c *Config) validate() error {
 	host, port, err := net.SplitHostPort(c.Addr)
 	switch {
 	case err != nil || host == "" || port == "":
-		return errors.New("Addr is not host:port")
+		return errors.New("no host:port in Addr")
 	case c.TLS != "" && c.TLS != TLSImplicit && c.TLS != TLSStart:
 		return fmt.Errorf("no such TLS mode: %q", string(c.TLS))
 	case c.TLSConfig != nil && c.TLSConfig.InsecureSkipVerify:

@@ -80,43 +80,38 @@ func TestOpenBroken(t *testing.T) {
 	wrongHost := func(c *x509.Certificate) { c.DNSNames = []string{"smtp.pec.beta.example"} }
 	expired := func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Hour) }
 	notServer := func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection} }
-	changed := func(change func(*x509.Certificate)) func(testing.TB, *provider, *smtpsend.Config) {
-		return func(tb testing.TB, p *provider, _ *smtpsend.Config) {
-			cert, _ := certificate(tb, change)
-			p.tls.Certificates = []tls.Certificate{cert}
-		}
+	certified := func(change func(*x509.Certificate)) func(*provider) {
+		cert, _ := certificate(t, change)
+		return func(p *provider) { p.tls.Certificates = []tls.Certificate{cert} }
 	}
-	short := func(_ testing.TB, _ *provider, c *smtpsend.Config) { c.CommandTimeout = shortly }
+	oldTLS := func(p *provider) { p.tls.MinVersion, p.tls.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }
+	short := func(c *smtpsend.Config) { c.CommandTimeout = shortly }
 	tests := []struct {
 		name, reason string
 		faults       map[string]func(*peer) bool
-		change       func(testing.TB, *provider, *smtpsend.Config)
+		server       func(*provider)
+		client       func(*smtpsend.Config)
 	}{
-		{"certificate for another host", "somebody else's server", nil, changed(wrongHost)},
-		{"certificate expired", "not valid", nil, changed(expired)},
-		{"certificate for mail", "not for servers", nil, changed(notServer)},
-		{"unknown authority", "nil roots are the system's", nil, func(_ testing.TB, _ *provider, c *smtpsend.Config) {
-			c.TLSConfig.RootCAs = nil
-		}},
-		{"TLS 1.1", "too old, whatever the caller says", nil, func(_ testing.TB, p *provider, c *smtpsend.Config) {
-			p.tls.MinVersion, p.tls.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
-			c.TLSConfig.MinVersion = tls.VersionTLS10
-		}},
-		{"silent after the handshake", "each reply has its deadline", map[string]func(*peer) bool{"banner": silent}, short},
-		{"silent after the greeting", "the same", map[string]func(*peer) bool{"EHLO": silent}, short},
-		{"silent at the login", "the same", map[string]func(*peer) bool{"AUTH": silent}, short},
-		{"hung up", "no greeting", map[string]func(*peer) bool{"banner": hangUp}, nil},
-		{"greeting of 1 MB", "more than 4 KiB is not read", map[string]func(*peer) bool{"banner": answer("220 " + strings.Repeat("a", 1<<20))}, nil},
+		{"certificate for another host", "somebody else's server", nil, certified(wrongHost), nil},
+		{"certificate expired", "not valid", nil, certified(expired), nil},
+		{"certificate for mail", "not for servers", nil, certified(notServer), nil},
+		{"unknown authority", "nil roots are the system's", nil, nil, func(c *smtpsend.Config) { c.TLSConfig.RootCAs = nil }},
+		{"TLS 1.1", "too old, whatever the caller says", nil, oldTLS, func(c *smtpsend.Config) { c.TLSConfig.MinVersion = tls.VersionTLS10 }},
+		{"silent after the handshake", "each reply has its deadline", map[string]func(*peer) bool{"banner": silent}, nil, short},
+		{"silent after the greeting", "the same", map[string]func(*peer) bool{"EHLO": silent}, nil, short},
+		{"silent at the login", "the same", map[string]func(*peer) bool{"AUTH": silent}, nil, short},
+		{"hung up", "no greeting", map[string]func(*peer) bool{"banner": hangUp}, nil, nil},
+		{"greeting of 1 MB", "more than 4 KiB is not read", map[string]func(*peer) bool{"banner": answer("220 " + strings.Repeat("a", 1<<20))}, nil, nil},
 		{"greeting never finished", "more than 128 lines are not read", map[string]func(*peer) bool{"banner": func(x *peer) bool {
 			for {
 				if _, err := io.WriteString(x.conn, "220-still here\r\n"); err != nil {
 					return false
 				}
 			}
-		}}, nil},
-		{"not SMTP", "an IMAP server, say", map[string]func(*peer) bool{"banner": answer("* OK ready")}, nil},
-		{"two greetings", "the second would be taken for the answer to EHLO", map[string]func(*peer) bool{"banner": answer("220 a", "250 b")}, nil},
-		{"no way to log in", "nothing that this client may use", map[string]func(*peer) bool{"EHLO": answer("250-" + host + "\r\n250 AUTH CRAM-MD5")}, nil},
+		}}, nil, nil},
+		{"not SMTP", "an IMAP server, say", map[string]func(*peer) bool{"banner": answer("* OK ready")}, nil, nil},
+		{"two greetings", "the second would be taken for the answer to EHLO", map[string]func(*peer) bool{"banner": answer("220 a", "250 b")}, nil, nil},
+		{"no way to log in", "nothing that this client may use", map[string]func(*peer) bool{"EHLO": answer("250-" + host + "\r\n250 AUTH CRAM-MD5")}, nil, nil},
 		{"endless questions", "LOGIN has two", map[string]func(*peer) bool{
 			"EHLO": answer("250-" + host + "\r\n250 AUTH LOGIN"),
 			"AUTH": func(x *peer) bool {
@@ -125,15 +120,19 @@ func TestOpenBroken(t *testing.T) {
 					x.r.ReadString('\n')
 				}
 				return false
-			}}, nil},
+			}}, nil, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			p := startProvider(t, tt.faults)
+			var changes []func(*provider)
+			if tt.server != nil {
+				changes = append(changes, tt.server)
+			}
+			p := startProvider(t, tt.faults, changes...)
 			config := p.config()
-			if tt.change != nil {
-				tt.change(t, p, &config)
+			if tt.client != nil {
+				tt.client(&config)
 			}
 			err := tryOpen(t, context.Background(), config)
 			if err == nil || errors.Is(err, dispatch.ErrAuth) {

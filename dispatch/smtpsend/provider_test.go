@@ -74,11 +74,15 @@ type provider struct {
 	finishOnce sync.Once
 }
 
-// startProvider starts a server that speaks TLS from the first byte.
-func startProvider(tb testing.TB, faults map[string]func(*peer) bool) *provider {
+// startProvider starts a server that speaks TLS from the first byte; changes are
+// made before.
+func startProvider(tb testing.TB, faults map[string]func(*peer) bool, changes ...func(*provider)) *provider {
 	tb.Helper()
 	cert, roots := certificate(tb, nil)
 	p := &provider{faults: faults, roots: roots, tls: &tls.Config{Certificates: []tls.Certificate{cert}}}
+	for _, change := range changes {
+		change(p)
+	}
 	p.start(tb, func(raw net.Conn) { p.serve(tls.Server(raw, p.tls)) })
 	return p
 }
