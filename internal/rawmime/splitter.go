@@ -53,6 +53,10 @@ type Splitter struct {
 	maxParts int
 	headMax  int
 
+	// AnyLineEnd says that the sink does not look at bareLF, which is then always
+	// false. What need not be read line by line is read several times faster.
+	AnyLineEnd bool
+
 	state  splitState
 	parts  int           // begun so far
 	offset int64         // bytes taken so far
@@ -124,9 +128,30 @@ func (s *Splitter) take(p []byte) (int, error) {
 		s.offset++
 		return 1, nil
 	}
-	n, bareLF := textRun(p)
+	var n int
+	var bareLF bool
+	if s.AnyLineEnd {
+		n = dashRun(p)
+	} else {
+		n, bareLF = textRun(p)
+	}
 	s.offset += int64(n)
 	return n, s.text(p[:n], bareLF)
+}
+
+// dashRun returns what textRun does, without looking at line ends. It searches
+// for dashes, which are rare in what makes messages large.
+func dashRun(p []byte) int {
+	for n := 1; n < len(p); n++ {
+		i := bytes.IndexByte(p[n:], '-')
+		if i < 0 {
+			break
+		}
+		if n += i; p[n-1] == '\n' {
+			return n
+		}
+	}
+	return len(p)
 }
 
 // textRun returns the length of the text at the front of p: up to the end of the
