@@ -127,17 +127,21 @@ func ParseHead(b []byte, limits HeadLimits) (*Head, error) {
 	if len(b) > limits.bytes() {
 		return nil, &HeadError{Err: tooLong(limits.bytes(), "bytes of a head")}
 	}
-	var p headParser
-	for line := 1; len(b) > 0; line++ {
-		text := b
-		var eol []byte
-		if i := bytes.IndexByte(b, '\n'); i >= 0 {
-			text, eol = cutEOL(b[:i+1])
-			b = b[i+1:]
+	// One copy of all: names, and values on one line, are parts of it.
+	rest := string(b)
+	p := headParser{fields: make([]Field, 0, min(strings.Count(rest, "\n"), typicalFields))}
+	for line := 1; len(rest) > 0; line++ {
+		text, eol := rest, ""
+		if i := strings.IndexByte(rest, '\n'); i >= 0 {
+			text, eol = rest[:i], rest[i:i+1]
+			if i > 0 && rest[i-1] == '\r' {
+				text, eol = rest[:i-1], rest[i-1:i+1]
+			}
+			rest = rest[i+1:]
 		} else {
-			b = nil
+			rest = ""
 		}
-		if eol != nil && p.eol != nil && len(eol) != len(p.eol) {
+		if eol != "" && p.eol != "" && len(eol) != len(p.eol) {
 			return nil, &HeadError{Line: line, Err: ErrHeadLineEnds}
 		}
 		p.eol = eol
@@ -155,61 +159,67 @@ func ParseHead(b []byte, limits HeadLimits) (*Head, error) {
 	return &Head{p.fields}, nil
 }
 
+// typicalFields is room for the fields of most heads.
+const typicalFields = 16
+
 // headParser takes a head line by line.
 type headParser struct {
 	fields []Field
-	value  []byte // of the last field, unfolded as far as it goes
-	eol    []byte // of the last line
+	folded []byte // the value of the last field, if it is on several lines
+	eol    string // of the last line
 }
 
 // line takes one line, without its line end: a field, or more of the last one.
-func (p *headParser) line(text []byte, number int) error {
-	if bytes.IndexByte(text, '\r') >= 0 {
+func (p *headParser) line(text string, number int) error {
+	if strings.IndexByte(text, '\r') >= 0 {
 		return ErrHeadLineEnds
 	}
-	if bytes.IndexByte(text, 0) >= 0 {
+	if strings.IndexByte(text, 0) >= 0 {
 		return ErrHeadNUL
 	}
 	if text[0] == ' ' || text[0] == '\t' {
 		return p.continued(text)
 	}
-	colon := bytes.IndexByte(text, ':')
+	colon := strings.IndexByte(text, ':')
 	if colon <= 0 {
 		return fmt.Errorf("%w: no name and colon", ErrHeadSyntax)
 	}
-	for _, c := range text[:colon] {
-		if c <= ' ' || c >= 0x7f {
+	for i := range colon {
+		if c := text[i]; c <= ' ' || c >= 0x7f {
 			return fmt.Errorf("%w: byte %#02x in a field name", ErrHeadSyntax, c)
 		}
 	}
 	p.endField()
-	p.fields = append(p.fields, Field{Name: string(text[:colon]), Line: number})
-	p.value = append(p.value, bytes.Trim(text[colon+1:], " \t")...)
+	p.fields = append(p.fields, Field{Name: text[:colon], Value: strings.Trim(text[colon+1:], " \t"), Line: number})
 	return nil
 }
 
 // continued takes a line that begins with white space.
-func (p *headParser) continued(text []byte) error {
-	if len(bytes.Trim(text, " \t\v\f")) == 0 {
+func (p *headParser) continued(text string) error {
+	if len(strings.Trim(text, " \t\v\f")) == 0 {
 		// Some readers end the head here, others read on.
 		return ErrBlankLine
 	}
 	if len(p.fields) == 0 {
 		return fmt.Errorf("%w: white space before the first field", ErrHeadSyntax)
 	}
-	if len(p.value) > 0 {
-		p.value = append(p.value, ' ')
+	if len(p.folded) == 0 {
+		p.folded = append(p.folded, p.fields[len(p.fields)-1].Value...)
 	}
-	p.value = append(p.value, bytes.Trim(text, " \t")...)
+	if len(p.folded) > 0 {
+		p.folded = append(p.folded, ' ')
+	}
+	p.folded = append(p.folded, strings.Trim(text, " \t")...)
 	return nil
 }
 
-// endField sets the value of the last field, now that it is complete.
+// endField sets the value of the last field, if it was on several lines, now that
+// it is complete.
 func (p *headParser) endField() {
-	if n := len(p.fields); n > 0 {
-		p.fields[n-1].Value = string(p.value)
+	if len(p.folded) > 0 {
+		p.fields[len(p.fields)-1].Value = string(p.folded)
+		p.folded = p.folded[:0]
 	}
-	p.value = p.value[:0]
 }
 
 // HeadCollector gathers a head from a stream.

@@ -274,6 +274,11 @@ func (s *scanner) param() (param, error) {
 
 // quoted reads the rest of a quoted string, whose opening quote was taken.
 func (s *scanner) quoted() (string, bool) {
+	if i := strings.IndexAny(s.rest, `"\\`); i >= 0 && s.rest[i] == '"' {
+		text := s.rest[:i] // nothing is escaped
+		s.rest = s.rest[i+1:]
+		return text, true
+	}
 	var b strings.Builder
 	for i := 0; i < len(s.rest); i++ {
 		switch c := s.rest[i]; c {
