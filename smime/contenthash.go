@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto"
 	"hash"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -11,6 +13,7 @@ import (
 // Nothing else is changed.
 type contentHash struct {
 	hashes map[crypto.Hash]hash.Hash
+	all    []hash.Hash // the same, to go through for every piece
 	crlf   crlfWriter
 	size   int64  // as digested
 	first  []byte // of it, at most maxSetHeader
@@ -37,7 +40,7 @@ func newContentHash(micalg string) *contentHash {
 }
 
 func hashContent(hashes map[crypto.Hash]hash.Hash) *contentHash {
-	c := &contentHash{hashes: hashes}
+	c := &contentHash{hashes: hashes, all: slices.Collect(maps.Values(hashes))}
 	c.crlf.w = digester{c}
 	return c
 }
@@ -71,7 +74,7 @@ func (c *contentHash) add(b []byte, bareLF bool) {
 type digester struct{ c *contentHash }
 
 func (d digester) Write(b []byte) (int, error) {
-	for _, h := range d.c.hashes {
+	for _, h := range d.c.all {
 		h.Write(b)
 	}
 	d.c.size += int64(len(b))
