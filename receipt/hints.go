@@ -82,6 +82,9 @@ func (v *verification) isAddressee(value string) bool {
 	case v.data.Kind.IsInternal():
 		return true
 	case v.data.Kind != pec.KindTransport:
+		if value == v.data.Sender.String() {
+			return true
+		}
 		to, err := pec.ParseMailbox(value)
 		return err == nil && to.Address.Equal(v.data.Sender)
 	}

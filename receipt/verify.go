@@ -271,6 +271,9 @@ func (v *verification) checkSigner() (pec.Address, error) {
 	if len(from) != 1 {
 		return pec.Address{}, reject(CodeFrom, partHeader, "%d fields From", len(from))
 	}
+	if from[0] == names[0] {
+		return signer, nil
+	}
 	mailbox, err := pec.ParseMailbox(from[0])
 	if err != nil {
 		return pec.Address{}, reject(CodeFrom, partHeader, "reading From: %w", err)
