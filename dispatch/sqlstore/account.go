@@ -18,6 +18,11 @@ type accountRow struct {
 	suspended   string
 	rest        sql.NullString // NULL: there is no record
 
+	// Kept by the store itself.
+	entries int64
+	tries   int64
+	lastTry instant
+
 	changed bool
 }
 
@@ -36,11 +41,13 @@ type accountRest struct {
 type none struct{}
 
 func (r *accountRow) fields() []any {
-	return []any{&r.leaseHolder, &r.leaseToken, &r.leaseUntil, &r.pausedUntil, &r.pauseReason, &r.suspended, &r.rest}
+	return []any{&r.leaseHolder, &r.leaseToken, &r.leaseUntil, &r.pausedUntil, &r.pauseReason, &r.suspended, &r.rest,
+		&r.entries, &r.tries, &r.lastTry}
 }
 
 func (r *accountRow) args(name string) []any {
-	return []any{name, r.leaseHolder, r.leaseToken, r.leaseUntil, r.pausedUntil, r.pauseReason, r.suspended, r.rest}
+	return []any{name, r.leaseHolder, r.leaseToken, r.leaseUntil, r.pausedUntil, r.pauseReason, r.suspended, r.rest,
+		r.entries, r.tries, r.lastTry}
 }
 
 // lock makes other transactions that write wait until this one ends.
@@ -64,15 +71,23 @@ func ignoreNotFound(err error) error {
 	return err
 }
 
+// readAccount reads the account's row, unless it was locked or read already.
+func (t *tx) readAccount() error {
+	if t.account != nil {
+		return nil
+	}
+	row := new(accountRow)
+	err := ignoreNotFound(t.readOne("reading an account", queryAccount, []any{t.name}, row.fields()...))
+	if err == nil {
+		t.account = row
+	}
+	return err
+}
+
 // Account implements [dispatch.Tx].
 func (t *tx) Account() (dispatch.Account, error) {
-	if t.account == nil {
-		row := new(accountRow)
-		err := t.readOne("reading an account", queryAccount, []any{t.name}, row.fields()...)
-		if ignoreNotFound(err) != nil {
-			return dispatch.Account{}, err
-		}
-		t.account = row
+	if err := t.readAccount(); err != nil {
+		return dispatch.Account{}, err
 	}
 	if !t.account.rest.Valid {
 		return dispatch.Account{}, dispatch.ErrNotFound
@@ -98,16 +113,12 @@ func (t *tx) PutAccount(a dispatch.Account) error {
 	if err != nil {
 		return t.fail("writing an account", err)
 	}
-	t.account = &accountRow{
-		leaseHolder: text(a.Lease.Holder),
-		leaseToken:  a.Lease.Token,
-		leaseUntil:  instant{cut(a.Lease.Until)},
-		pausedUntil: instant{cut(a.PausedUntil)},
-		pauseReason: text(a.PauseReason),
-		suspended:   text(a.Suspended),
-		rest:        sql.NullString{String: rest, Valid: true},
-		changed:     true,
-	}
+	r := t.account
+	r.leaseHolder, r.leaseToken, r.leaseUntil = text(a.Lease.Holder), a.Lease.Token, instant{cut(a.Lease.Until)}
+	r.pausedUntil, r.pauseReason = instant{cut(a.PausedUntil)}, text(a.PauseReason)
+	r.suspended = text(a.Suspended)
+	r.rest = sql.NullString{String: rest, Valid: true}
+	r.changed = true
 	return nil
 }
 

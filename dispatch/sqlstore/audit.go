@@ -1,10 +1,6 @@
 package sqlstore
 
-import (
-	"database/sql"
-
-	"github.com/ceralacca/go-pec/dispatch"
-)
+import "github.com/ceralacca/go-pec/dispatch"
 
 // entryRow is a row of audit without its account.
 type entryRow struct {
@@ -45,21 +41,14 @@ func (t *tx) AddAudit(e dispatch.AuditEntry) error {
 	if err := t.writing(); err != nil {
 		return err
 	}
-	if t.lastSeq == nil {
-		var last sql.NullInt64
-		if err := t.readOne("reading the end of the audit trail", queryLastSeq, []any{t.name}, &last); err != nil {
-			return err
-		}
-		t.lastSeq = &last.Int64
-	}
-	if e.Seq != *t.lastSeq+1 {
+	if e.Seq != t.account.entries+1 {
 		return dispatch.ErrExists
 	}
 	if err := t.trim(); err != nil {
 		return err
 	}
 	t.rows[insertEntries].put(e.Seq, entryArgs(e))
-	*t.lastSeq = e.Seq
+	t.account.entries, t.account.changed = e.Seq, true
 	return nil
 }
 

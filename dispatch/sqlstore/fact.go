@@ -85,8 +85,8 @@ func (t *tx) AddFact(id dispatch.SendID, f dispatch.Fact) (bool, error) {
 	}
 	s.facts = append(s.facts, row)
 	t.rows[insertFacts].put(factKey{id, f.Key}, row.args(id))
-	if f.Kind == dispatch.FactTry && !f.At.IsZero() {
-		t.newTries = append(t.newTries, row.happened.Time)
+	if f.Kind == dispatch.FactTry {
+		return true, t.addTry(row.happened.Time)
 	}
 	return true, nil
 }
@@ -109,69 +109,6 @@ func (t *tx) Facts(id dispatch.SendID) ([]dispatch.Fact, error) {
 		}
 	}
 	return list, nil
-}
-
-// triesWindow are tries of the database around one that was asked for, the last
-// one first.
-type triesWindow struct {
-	skipped int // how many come before
-	tries   []time.Time
-}
-
-// triesSlack is how many tries a transaction can add before it has to read again.
-const triesSlack = 64
-
-// NthLastTry implements [dispatch.Tx]. Quotas are checked for each of the messages
-// that share a transaction, so what was read is kept, with some that come before:
-// with each new try, the n-th last is the one before.
-func (t *tx) NthLastTry(n int) (time.Time, error) {
-	if n < 1 {
-		return time.Time{}, dispatch.ErrNotFound
-	}
-	if len(t.newTries) > triesSlack {
-		if err := t.flush(); err != nil {
-			return time.Time{}, err
-		}
-	}
-	w, err := t.triesAround(n)
-	if err != nil {
-		return time.Time{}, err
-	}
-	all := slices.Concat(w.tries, t.newTries)
-	slices.SortFunc(all, func(a, b time.Time) int { return b.Compare(a) })
-	// Those skipped are among the last n-1, whatever the new ones are.
-	if i := n - 1 - w.skipped; i < len(all) {
-		return all[i], nil
-	}
-	return time.Time{}, dispatch.ErrNotFound
-}
-
-// triesAround returns the window for the n-th last try, reading it the first time.
-func (t *tx) triesAround(n int) (triesWindow, error) {
-	if w, ok := t.tries[n]; ok {
-		return w, nil
-	}
-	skipped := max(n-1-triesSlack, 0)
-	list, err := readAll(t, "reading the last tries", queryTries, []any{t.name, n - skipped, skipped},
-		func(at *instant) []any { return []any{at} })
-	if err != nil {
-		return triesWindow{}, err
-	}
-	w := triesWindow{skipped: skipped}
-	for _, at := range list {
-		w.tries = append(w.tries, at.Time)
-	}
-	t.tries[n] = w
-	return w, nil
-}
-
-// forgetTries is called when the new tries were written: they are in the database
-// from now on, and would be counted twice.
-func (t *tx) forgetTries() {
-	if len(t.newTries) > 0 {
-		clear(t.tries)
-		t.newTries = nil
-	}
 }
 
 // PutMessageID implements [dispatch.Tx]. That a Message-ID is taken shows when it is

@@ -43,6 +43,7 @@ const (
 	insertSends insertion = iota
 	upsertProgress
 	insertFacts
+	upsertTries
 	insertMessageIDs
 	upsertMails
 	insertEntries
@@ -60,6 +61,7 @@ var insertionTexts = [insertions]struct {
 	insertSends:      {"sends", "batch, row_no, recipient, message_id, digest, size, pieces, own", ""},
 	upsertProgress:   {"progress", "batch, row_no, state, due", "ON CONFLICT (account, batch, row_no) DO UPDATE SET state = excluded.state, due = excluded.due"},
 	insertFacts:      {"facts", "batch, row_no, " + factColumns, ""},
+	upsertTries:      {"tries", "nth, happened", "ON CONFLICT (account, nth) DO UPDATE SET happened = excluded.happened"},
 	insertMessageIDs: {"message_ids", "message_id, batch, row_no, attempt", "ON CONFLICT DO NOTHING"},
 	upsertMails: {"mails", mailColumns, `ON CONFLICT (account, folder, uid_validity, uid) DO UPDATE SET
 		found = excluded.found, disposition = excluded.disposition, raw = excluded.raw, size = excluded.size,
@@ -67,10 +69,6 @@ var insertionTexts = [insertions]struct {
 		reason = excluded.reason`},
 	insertEntries: {"audit", entryColumns, ""},
 }
-
-// insertSizes are how many rows a statement may write. Each size is prepared; any
-// number of rows takes a few statements.
-var insertSizes = [...]int{64, 8, 1}
 
 // query returns the statement for a number of rows.
 func (in insertion) query(rows int) string {
@@ -94,10 +92,10 @@ func (in insertion) query(rows int) string {
 }
 
 // insertQueries returns all statements that write rows, by how many.
-func insertQueries() (queries [insertions]map[int]string) {
+func insertQueries(sizes []int) (queries [insertions]map[int]string) {
 	for in := range insertions {
 		queries[in] = make(map[int]string)
-		for _, rows := range insertSizes {
+		for _, rows := range sizes {
 			queries[in][rows] = in.query(rows)
 		}
 	}
@@ -106,18 +104,14 @@ func insertQueries() (queries [insertions]map[int]string) {
 
 // insert writes the rows of a set, in as few statements as there can be.
 func (t *tx) insert(in insertion) error {
-	for rows := t.rows[in].rows; len(rows) > 0; {
-		size := insertSizes[len(insertSizes)-1]
-		for _, n := range insertSizes {
-			if n <= len(rows) {
-				size = n
-				break
+	rows := t.rows[in].rows
+	for _, size := range t.store.dialect.insertSizes {
+		for len(rows) >= size {
+			if err := t.insertRows(in, rows[:size]); err != nil {
+				return err
 			}
+			rows = rows[size:]
 		}
-		if err := t.insertRows(in, rows[:size]); err != nil {
-			return err
-		}
-		rows = rows[size:]
 	}
 	t.rows[in].clear()
 	return nil

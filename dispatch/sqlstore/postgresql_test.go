@@ -4,10 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/ceralacca/go-pec/dispatch"
@@ -106,4 +109,109 @@ func TestPostgreSQLLargeBlob(t *testing.T) {
 	storetest.RunLargeBlob(t, func(t *testing.T, name string) dispatch.Store {
 		return openPostgres(t, run+name)
 	})
+}
+
+// Tables that were made by hand, partitioned as the package comment says, will do.
+func TestPostgreSQLPartitioned(t *testing.T) {
+	run := t.TempDir()
+	storetest.Run(t, func(t *testing.T, name string) dispatch.Store {
+		partition(t, openSchema(t, run+name))
+		return openPostgres(t, run+name)
+	})
+}
+
+func partition(t *testing.T, db *sql.DB) {
+	t.Helper()
+	if _, err := db.Exec("SELECT 1 FROM schema_version"); err == nil {
+		return // it was opened before
+	}
+	b, err := os.ReadFile("schema/postgresql/1.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(b)
+	for _, table := range []string{"sends", "progress", "message_ids", "facts", "tries", "mails", "audit"} {
+		create := regexp.MustCompile(`(?s)(CREATE TABLE ` + table + ` \(.*?\n\));`)
+		if !create.MatchString(text) {
+			t.Fatalf("the schema has no table %s", table)
+		}
+		text = create.ReplaceAllString(text, "$1 PARTITION BY HASH (account);")
+		for n := range 3 {
+			text += fmt.Sprintf("CREATE TABLE %s_%d PARTITION OF %s FOR VALUES WITH (MODULUS 3, REMAINDER %d);", table, n, table, n)
+		}
+	}
+	text += "CREATE TABLE schema_version (version bigint PRIMARY KEY, applied timestamptz); INSERT INTO schema_version VALUES (1, now());"
+	if _, err := db.Exec(text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The server can end a connection at any time. That is an error whose effect is not
+// known, and the store goes on with another connection.
+func TestPostgreSQLConnectionLost(t *testing.T) {
+	s := openPostgres(t, t.TempDir())
+	for _, when := range []string{"before a statement", "before the commit"} {
+		err := s.Update(context.Background(), account, func(tx dispatch.Tx) error {
+			if err := putBatch("b")(tx); err != nil {
+				return err
+			}
+			if when == "before a statement" {
+				terminateOthers(t, s.db)
+				_, err := tx.Batches()
+				return err
+			}
+			if _, err := tx.Batches(); err != nil { // writes it
+				return err
+			}
+			terminateOthers(t, s.db)
+			return nil
+		})
+		if err == nil || errors.Is(err, dispatch.ErrConflict) {
+			t.Errorf("Update, with its connection lost %s: got error %v, want one that is no conflict", when, err)
+		}
+		hasBatch(t, s, "b", false)
+	}
+	if err := s.Update(context.Background(), account, putBatch("b")); err != nil {
+		t.Errorf("Update, after a connection was lost: %v", err)
+	}
+}
+
+// terminateOthers ends the other connections that work in the same schema.
+func terminateOthers(t *testing.T, db *sql.DB) {
+	t.Helper()
+	_, err := db.Exec(`SELECT pg_terminate_backend(l.pid) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+		WHERE c.relname = 'accounts' AND c.relnamespace = current_schema()::regnamespace AND l.pid <> pg_backend_pid()`)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestPostgreSQLSettings(t *testing.T) {
+	db := openSchema(t, t.TempDir())
+	db.SetMaxOpenConns(1)
+	if _, err := db.Exec("SET synchronous_commit = off"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := sqlstore.New(context.Background(), db, sqlstore.Config{Dialect: sqlstore.PostgreSQL})
+	if err == nil || !strings.Contains(err.Error(), "synchronous_commit") {
+		t.Errorf("New, with commits that are not flushed: got error %v, want one about synchronous_commit", err)
+	}
+}
+
+// Workers on several machines start at the same time, on an empty database too.
+func TestPostgreSQLStartedTogether(t *testing.T) {
+	db := openSchema(t, t.TempDir())
+	var wg sync.WaitGroup
+	for range 6 {
+		wg.Go(func() {
+			s, err := sqlstore.New(context.Background(), db, sqlstore.Config{Dialect: sqlstore.PostgreSQL})
+			if err == nil {
+				err = s.Update(context.Background(), account, countOne)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
 }

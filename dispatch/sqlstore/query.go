@@ -9,20 +9,21 @@ var queries = []string{
 	querySend, querySends, queryDue, queryHighest, querySendState,
 	queryMessageID, queryTries,
 	queryMail, queryMails,
-	queryAudit, queryLastSeq,
+	queryAudit,
 	queryBlob, queryChunk, insertBlob, insertChunk,
 }
 
 const (
-	accountColumns = `lease_holder, lease_token, lease_until, paused_until, pause_reason, suspended, rest`
+	accountColumns = `lease_holder, lease_token, lease_until, paused_until, pause_reason, suspended, rest, entries, tries, last_try`
 
 	queryAccounts = `SELECT name FROM accounts WHERE rest IS NOT NULL AND name > $1 ORDER BY name LIMIT $2`
 	queryAccount  = `SELECT ` + accountColumns + ` FROM accounts WHERE name = $1`
-	upsertAccount = `INSERT INTO accounts (name, ` + accountColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+	upsertAccount = `INSERT INTO accounts (name, ` + accountColumns + `) 
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 		ON CONFLICT (name) DO UPDATE SET
 			lease_holder = excluded.lease_holder, lease_token = excluded.lease_token, lease_until = excluded.lease_until,
 			paused_until = excluded.paused_until, pause_reason = excluded.pause_reason, suspended = excluded.suspended,
-			rest = excluded.rest`
+			rest = excluded.rest, entries = excluded.entries, tries = excluded.tries, last_try = excluded.last_try`
 )
 
 const (
@@ -45,7 +46,7 @@ const (
 	queryDue = `SELECT ` + sendColumns + `
 		FROM progress p JOIN sends s ON s.account = p.account AND s.batch = p.batch AND s.row_no = p.row_no
 		WHERE p.account = $1 AND p.batch = $2 AND p.due <= $3 ORDER BY p.due, p.row_no LIMIT $4`
-	queryHighest = `SELECT max(row_no) FROM sends WHERE account = $1 AND batch = $2`
+	queryHighest = `SELECT row_no FROM sends WHERE account = $1 AND batch = $2 ORDER BY row_no DESC LIMIT 1`
 
 	// One row for each fact; one with NULLs if there is none.
 	querySendState = `SELECT p.state, p.due, f.key, f.kind, f.happened, f.attempt, f.try_no, f.rest
@@ -56,8 +57,7 @@ const (
 const (
 	factColumns = `key, kind, happened, attempt, try_no, rest`
 
-	queryTries = `SELECT happened FROM facts WHERE account = $1 AND kind = 'try' AND happened IS NOT NULL
-		ORDER BY happened DESC LIMIT $2 OFFSET $3`
+	queryTries = `SELECT happened FROM tries WHERE account = $1 AND nth >= $2 ORDER BY nth LIMIT $3`
 
 	queryMessageID = `SELECT batch, row_no, attempt FROM message_ids WHERE account = $1 AND message_id = $2`
 )
@@ -75,8 +75,7 @@ const (
 const (
 	entryColumns = `seq, happened, actor, action, batch, row_no, detail, prev, hash`
 
-	queryAudit   = `SELECT ` + entryColumns + ` FROM audit WHERE account = $1 AND seq > $2 ORDER BY seq LIMIT $3`
-	queryLastSeq = `SELECT max(seq) FROM audit WHERE account = $1`
+	queryAudit = `SELECT ` + entryColumns + ` FROM audit WHERE account = $1 AND seq > $2 ORDER BY seq LIMIT $3`
 )
 
 const (

@@ -1,7 +1,6 @@
 package sqlstore
 
 import (
-	"database/sql"
 	"fmt"
 	"time"
 
@@ -88,11 +87,10 @@ func (t *tx) AddSend(s dispatch.Send, p dispatch.Progress) error {
 func (t *tx) isNew(id dispatch.SendID) (bool, error) {
 	highest, ok := t.highest[id.Batch]
 	if !ok {
-		var last sql.NullInt64
-		if err := t.readOne("looking for the last row", queryHighest, []any{t.name, id.Batch}, &last); err != nil {
+		err := t.readOne("looking for the last row", queryHighest, []any{t.name, id.Batch}, &highest)
+		if ignoreNotFound(err) != nil {
 			return false, err
 		}
-		highest = last.Int64
 		t.highest[id.Batch] = highest
 	}
 	if id.Row > highest {

@@ -34,7 +34,7 @@
 //
 // Tables are made where the search path of the connection says. All keys but those
 // of blobs begin with the account, so that, from some hundred million sends on,
-// progress, sends, facts, message_ids, mails and audit can be partitioned by it.
+// sends, progress, message_ids, facts, tries, mails and audit can be partitioned by it.
 // Before the first [New], run schema/postgresql/1.sql of this package by hand, with
 // "PARTITION BY HASH (account)" after each of these tables and their partitions
 // created, and then
@@ -119,7 +119,7 @@ func New(ctx context.Context, db *sql.DB, config Config) (*Store, error) {
 // prepare prepares every statement, so that none has to be while a transaction
 // has the last connection.
 func (s *Store) prepare(ctx context.Context) error {
-	s.inserts = insertQueries()
+	s.inserts = insertQueries(s.dialect.insertSizes)
 	s.statements = make(map[string]*sql.Stmt)
 	all := append(slices.Clone(queries), s.dialect.lockAccount)
 	for _, sizes := range s.inserts {

@@ -28,11 +28,9 @@ type tx struct {
 	batches map[string]*batchRow // :: name → batch, as far as read
 	sends   map[dispatch.SendID]*sendState
 	highest map[string]int64    // :: batch → its last row, as far as read
-	tries   map[int]triesWindow // :: n → the tries around the n-th last, as far as read
-	lastSeq *int64              // of the audit trail; nil: not read yet
+	tries   map[int64]time.Time // :: number of a try → when it happened, as far as read
 
-	newTries []time.Time        // among the facts to be written
-	rows     [insertions]rowSet // to be written
+	rows [insertions]rowSet // to be written
 }
 
 func newTx(ctx context.Context, s *Store, sqlTx *sql.Tx, account string) *tx {
@@ -44,7 +42,7 @@ func newTx(ctx context.Context, s *Store, sqlTx *sql.Tx, account string) *tx {
 		batches: make(map[string]*batchRow),
 		sends:   make(map[dispatch.SendID]*sendState),
 		highest: make(map[string]int64),
-		tries:   make(map[int]triesWindow),
+		tries:   make(map[int64]time.Time),
 	}
 }
 
@@ -112,7 +110,6 @@ func (t *tx) flush() error {
 			return err
 		}
 	}
-	t.forgetTries()
 	return t.writeBatches()
 }
 
@@ -142,10 +139,11 @@ func (t *tx) trim() error {
 	for i := range t.rows {
 		waiting += len(t.rows[i].rows)
 	}
-	if waiting < cacheSize && len(t.sends) < cacheSize {
+	if waiting < cacheSize && len(t.sends) < cacheSize && len(t.tries) < cacheSize {
 		return nil
 	}
 	err := t.flush()
 	clear(t.sends)
+	clear(t.tries)
 	return err
 }

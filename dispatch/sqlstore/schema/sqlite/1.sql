@@ -10,7 +10,10 @@ CREATE TABLE accounts (
   paused_until TEXT,
   pause_reason TEXT NOT NULL DEFAULT '',
   suspended    TEXT NOT NULL DEFAULT '',  -- if not empty, why it does not send until a person acts
-  rest         TEXT                       -- NULL: there is no record of the account
+  rest         TEXT,                      -- NULL: there is no record of the account
+  entries      INTEGER NOT NULL DEFAULT 0, -- how many there are in audit
+  tries        INTEGER NOT NULL DEFAULT 0, -- how many there are in tries
+  last_try     TEXT
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE batches (
@@ -73,8 +76,14 @@ CREATE TABLE facts (
   PRIMARY KEY (account, batch, row_no, key)
 ) STRICT;
 
--- How much was sent lately, for the limits of the provider.
-CREATE INDEX facts_tries ON facts (account, happened) WHERE kind = 'try';
+-- When something left, for the limits of the provider: the facts of kind "try", numbered
+-- by their time, so that the 5000th last is found as fast as the last.
+CREATE TABLE tries (
+  account  TEXT NOT NULL,
+  nth      INTEGER NOT NULL, -- from 1
+  happened TEXT,
+  PRIMARY KEY (account, nth)
+) STRICT, WITHOUT ROWID;
 
 -- What was found in the mailbox.
 CREATE TABLE mails (
