@@ -3,6 +3,7 @@ package rawmime
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ceralacca/go-pec/internal/limit"
@@ -83,6 +84,10 @@ func (m *MediaType) setParams(raw []param) error {
 				return fmt.Errorf("%w: parameter given twice", ErrMediaType)
 			}
 		}
+	}
+	if !slices.ContainsFunc(raw, func(p param) bool { return strings.Contains(p.name, "*") }) {
+		m.params = raw // nothing of RFC 2231
+		return nil
 	}
 	for _, p := range raw {
 		base, ext, extended := strings.Cut(p.name, "*")
