@@ -140,7 +140,7 @@ func (x *benchmark) floor(b *testing.B) {
 	}
 }
 
-const small = 14_000 // makes a receipt of 20 KB
+const small = 12_000 // makes a receipt of 20 KB
 
 func BenchmarkVerify(b *testing.B)     { newBenchmark(b, small).verify(b) }
 func BenchmarkFloor(b *testing.B)      { newBenchmark(b, small).floor(b) }

@@ -261,15 +261,9 @@ func (c *content) Body(p []byte, _ bool) error {
 	if len(c.certData)+len(p) > 3*c.limits.CertData+1024 {
 		return tooLarge(c.limits.CertData)
 	}
-	if c.certData == nil {
-		c.certData = make([]byte, 0, max(len(p), typicalCertData))
-	}
 	c.certData = append(c.certData, p...)
 	return nil
 }
-
-// typicalCertData is room for most daticert.xml, in base64.
-const typicalCertData = 2 << 10
 
 // EndPart implements rawmime.PartSink.
 func (c *content) EndPart(size int64) error {

@@ -70,8 +70,9 @@ func (v *verification) remarkHints() {
 }
 
 func (v *verification) isSubject(value string) bool {
+	value = decodeText(value)
 	want := v.data.Kind.SubjectPrefix(v.data.Error) + " " + v.data.Subject
-	return value == want || foldText(decodeText(value)) == foldText(want)
+	return value == want || foldText(value) == foldText(want)
 }
 
 // isAddressee reports whether a To is one that the message may have: an answer
