@@ -17,8 +17,9 @@ import (
 // collector reads the mailbox of one account.
 type collector struct {
 	*worker
-	work   context.Context // outlives the stop, so that what was read is stored
-	unread map[MailID]int  // how often a message could not be fetched
+	work     context.Context // outlives the stop, so that what was read is stored
+	unread   map[MailID]int  // how often a message could not be fetched
+	progress bool            // something was read since a connection failed
 }
 
 // maxFetches is how often a message that can't be fetched is tried, before it is
@@ -33,7 +34,7 @@ func (w *worker) collectLoop(ctx, work context.Context) {
 			nap(ctx, maxNap)
 			continue
 		}
-		progress, err := c.session(ctx)
+		err := c.session(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -41,8 +42,8 @@ func (w *worker) collectLoop(ctx, work context.Context) {
 			w.suspend("IMAP login refused")
 			continue
 		}
-		if progress {
-			failures = 0
+		if c.progress {
+			failures, c.progress = 0, false
 		}
 		failures++
 		wait := backoff(failures, firstReconnect, lastReconnect)
@@ -58,30 +59,29 @@ func (c *collector) isSuspended(ctx context.Context) bool {
 	return err == nil && account.Suspended != ""
 }
 
-// session reads over one connection, until ctx ends or something fails. It
-// reports whether it got as far as reading all folders.
-func (c *collector) session(ctx context.Context) (progress bool, err error) {
+// session reads over one connection, until ctx ends or something fails.
+func (c *collector) session(ctx context.Context) error {
 	s, err := c.cfg.Mailbox.Open(ctx)
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer s.Close()
 	folders := c.cfg.folders()
 	for {
 		for i := len(folders) - 1; i >= 0; i-- { // the first one last: Wait is about it
 			if err := c.readFolder(ctx, s, folders[i]); err != nil {
-				return progress, err
+				return err
 			}
 		}
-		progress = true
+		c.progress = true
 		if err := c.fileCopies(ctx, s); err != nil {
-			return progress, err
+			return err
 		}
 		if _, err := s.Select(ctx, folders[0]); err != nil {
-			return progress, err
+			return err
 		}
 		if err := s.Wait(ctx, c.d.cfg.Poll); err != nil {
-			return progress, err
+			return err
 		}
 	}
 }
@@ -458,6 +458,7 @@ func (c *collector) settle(p *portion, some []*found, upTo uint32) error {
 		return nil
 	})
 	if err == nil {
+		c.progress = true
 		for _, f := range some {
 			delete(c.unread, f.mail.ID)
 		}

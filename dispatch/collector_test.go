@@ -448,3 +448,25 @@ func TestMailboxGone(t *testing.T) {
 		}
 	})
 }
+
+// TestMailboxBreaksOften has the connection break time and again in the middle of
+// a mailbox. As long as something is read each time, nothing is gained by waiting
+// longer and longer.
+func TestMailboxBreaksOften(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store, b := newStore(), newBox(t)
+		var fetches atomic.Int32
+		b.fetched = func(uint32) error {
+			if fetches.Add(1)%20 == 0 {
+				return errors.New("connection reset")
+			}
+			return nil
+		}
+		d := newDispatcher(t, config(b, store))
+		approve(t, d, ready(t, store, "b", 200))
+		stop := start(t, d)
+		time.Sleep(time.Minute)
+		stop()
+		checkCounts(t, d, "b", counts{dispatch.Delivered: 200})
+	})
+}
