@@ -18,6 +18,12 @@
 // not over a network file system. One writes at a time, the others wait for it;
 // nobody waits to read.
 //
+// database/sql keeps two connections open and closes others after each use, unless
+// it is told to keep more, which here and with PostgreSQL is worth it:
+//
+//	db.SetMaxOpenConns(16)
+//	db.SetMaxIdleConns(16)
+//
 // # PostgreSQL
 //
 // Any driver for database/sql will do, such as github.com/jackc/pgx/v5/stdlib.
