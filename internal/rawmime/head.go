@@ -85,10 +85,17 @@ func (h *Head) Count(name string) int {
 // Single returns the value of the one field called name, and "" if there is
 // none. Two are an error: readers disagree on which one counts.
 func (h *Head) Single(name string) (string, error) {
-	if n := h.Count(name); n > 1 {
+	value, n := "", 0
+	for i := range h.Fields {
+		if strings.EqualFold(h.Fields[i].Name, name) {
+			value = h.Fields[i].Value
+			n++
+		}
+	}
+	if n > 1 {
 		return "", &HeadError{Err: fmt.Errorf("%w: %d fields called %s", ErrRepeated, n, name)}
 	}
-	return h.Get(name), nil
+	return value, nil
 }
 
 // Reasons for which a head is refused.

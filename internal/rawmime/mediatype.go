@@ -12,6 +12,9 @@ import (
 // maxParams is the most parameters that one field may have.
 const maxParams = 32
 
+// typicalParams is room for the parameters of most fields.
+const typicalParams = 4
+
 // ErrMediaType is the error that every failure to read a media type wraps.
 var ErrMediaType = errors.New("not a media type")
 
@@ -48,7 +51,7 @@ func ParseMediaType(value string) (*MediaType, error) {
 	if m.Type == "" {
 		return nil, fmt.Errorf("%w: no type", ErrMediaType)
 	}
-	var raw []param
+	raw := make([]param, 0, typicalParams)
 	for {
 		s.blanks()
 		if s.rest == "" {
@@ -251,9 +254,15 @@ func (s *scanner) token(also string) string {
 	return token
 }
 
-func isTokenByte(c byte) bool {
-	return c > ' ' && c < 0x7f && strings.IndexByte(`()<>@,;:\"/[]?=`, c) < 0
-}
+func isTokenByte(c byte) bool { return tokenBytes[c] }
+
+// tokenBytes are those that may stand in a token.
+var tokenBytes = func() (set [256]bool) {
+	for c := byte('!'); c < 0x7f; c++ {
+		set[c] = strings.IndexByte(`()<>@,;:\"/[]?=`, c) < 0
+	}
+	return set
+}()
 
 func (s *scanner) param() (param, error) {
 	name := strings.ToLower(s.token(""))
@@ -279,7 +288,7 @@ func (s *scanner) param() (param, error) {
 
 // quoted reads the rest of a quoted string, whose opening quote was taken.
 func (s *scanner) quoted() (string, bool) {
-	if i := strings.IndexAny(s.rest, `"\\`); i >= 0 && s.rest[i] == '"' {
+	if i := strings.IndexByte(s.rest, '"'); i >= 0 && strings.IndexByte(s.rest[:i], '\\') < 0 {
 		text := s.rest[:i] // nothing is escaped
 		s.rest = s.rest[i+1:]
 		return text, true
