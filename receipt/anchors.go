@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -55,5 +56,11 @@ var builtin = sync.OnceValue(func() []smime.Anchor {
 // anybody. Hand them to [smime.NewTrust], with authorities of your own if you
 // need to.
 func Anchors() []smime.Anchor {
-	return append([]smime.Anchor(nil), builtin()...)
+	anchors := slices.Clone(builtin())
+	for i, a := range anchors {
+		constraints := *a.Constraints
+		constraints.Mail = slices.Clone(constraints.Mail)
+		anchors[i].Constraints = &constraints
+	}
+	return anchors
 }

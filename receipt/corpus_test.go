@@ -401,8 +401,9 @@ func TestAnchors(t *testing.T) {
 	if want := []string{"AgID CA1", "DigitPA CA1"}; !slices.Equal(names, want) {
 		t.Fatalf("Anchors() are %q, want %q", names, want)
 	}
-	anchors[0].Name = "evil"
-	if receipt.Anchors()[0].Name == "evil" {
+	evil := receipt.Anchors()
+	evil[0].Name, evil[0].Constraints.Mail[0] = "evil", "mail.example"
+	if again := receipt.Anchors()[0]; again.Name == "evil" || again.Constraints.Mail[0] == "mail.example" {
 		t.Error("the built-in anchors can be changed from outside")
 	}
 	if _, err := os.Stat(corpusDir); err != nil {

@@ -27,8 +27,18 @@
 // but proves nothing against the receipt, such as a SHA-1 digest or a subject
 // that somebody changed, is a [Remark].
 //
+// Of a receipt that was verified, [Receipt.Prove] says whether it proves what was
+// delivered, and [Receipt.Cause] why something was not.
+//
 // Transport and anomaly envelopes are messages, not receipts; [VerifyMessage]
 // judges them as what they are.
 //
-// No function of this package uses the network.
+// That a receipt is genuine does not mean that it is about a message of yours:
+// any user of PEC gets genuine receipts for messages of his own, with whatever
+// Message-ID he likes. Compare sender, recipient, identifier and time with what
+// was sent.
+//
+// Messages are read once and in constant memory, whatever their size, and never
+// cost more than [Limits] allow. No function of this package uses the network.
+// All may be called by many goroutines with the same arguments, readers aside.
 package receipt

@@ -50,12 +50,13 @@ func Parse(r io.Reader, limits Limits) (*Unverified, error) {
 		}
 		return &Unverified{class: v.class, problem: problem}, nil
 	}
-	u := &Unverified{class: v.class, problem: v.content.finish()}
-	if u.problem == nil {
-		u.claims, u.problem = v.content.readCertData()
-	}
-	if errors.Is(u.problem, CodeNoCertData) && v.isAnomaly() {
-		u.problem = nil
+	v.read()
+	u := &Unverified{class: v.class, claims: v.data, problem: v.formErr}
+	switch {
+	case v.isOrdinary():
+		u.problem = notPEC()
+	case u.problem == nil && !(v.noData() && v.isAnomaly()):
+		u.problem = v.dataErr
 	}
 	return u, nil
 }

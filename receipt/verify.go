@@ -52,9 +52,10 @@ type verification struct {
 	opts    *Options
 	class   pec.Class
 	content *content
-	signed  *smime.Unverified
-	data    *pec.CertData // nil if there is none
+	formErr error         // what is wrong with the signed part
+	data    *pec.CertData // nil if there is none to be read, which dataErr explains
 	dataErr error
+	signed  *smime.Unverified
 	sig     *smime.Signature
 	remarks []Remark
 }
@@ -88,19 +89,15 @@ func notPEC() error { return &Error{Verdict: Inconclusive, Code: CodeNotPEC, Par
 // signature counts; but whether the signature is good is told before what is
 // wrong with the content.
 func (v *verification) judge() (Message, error) {
-	formErr := v.content.finish()
-	if formErr == nil {
-		v.data, v.dataErr = v.content.readCertData()
-	}
-	noData := errors.Is(v.dataErr, CodeNoCertData)
-	if !isPEC(v.class.Category) && (formErr != nil || noData) {
+	v.read()
+	if v.isOrdinary() {
 		return nil, notPEC()
 	}
 	if err := v.verifySignature(); err != nil {
 		return nil, err
 	}
-	if formErr != nil {
-		return nil, formErr
+	if v.formErr != nil {
+		return nil, v.formErr
 	}
 	original, err := v.content.theOriginal()
 	if err != nil {
@@ -109,13 +106,29 @@ func (v *verification) judge() (Message, error) {
 	if original != nil {
 		original.Offset += v.signed.ContentOffset()
 	}
-	if noData && v.isAnomaly() {
+	if v.noData() && v.isAnomaly() {
 		return v.anomaly(original)
 	}
 	if v.dataErr != nil {
 		return nil, v.dataErr
 	}
 	return v.certified(original)
+}
+
+// read takes from what is signed what it is about.
+func (v *verification) read() {
+	if v.formErr = v.content.finish(); v.formErr == nil {
+		v.data, v.dataErr = v.content.readCertData()
+	}
+}
+
+// noData reports whether there is no daticert.xml.
+func (v *verification) noData() bool { return errors.Is(v.dataErr, CodeNoCertData) }
+
+// isOrdinary reports whether a signed message is somebody's mail: neither its
+// header nor what is signed says anything of PEC.
+func (v *verification) isOrdinary() bool {
+	return !isPEC(v.class.Category) && (v.formErr != nil || v.noData())
 }
 
 // reference returns the instant as of which the message is judged: the certified
