@@ -84,6 +84,7 @@ type Store struct {
 	dialect    *dialect
 	statements map[string]*sql.Stmt       // :: query → prepared
 	inserts    [insertions]map[int]string // :: how many rows → query
+	cacheSize  int                        // see tx.trim
 	writer     chan struct{}              // full while somebody writes; nil if many may at once
 }
 
@@ -112,7 +113,7 @@ func New(ctx context.Context, db *sql.DB, config Config) (*Store, error) {
 	if err := migrate(ctx, db, d); err != nil {
 		return nil, err
 	}
-	s := &Store{db: db, dialect: d, Blobs: config.Blobs}
+	s := &Store{db: db, dialect: d, Blobs: config.Blobs, cacheSize: cacheSize}
 	if d.oneWriter {
 		s.writer = make(chan struct{}, 1)
 	}

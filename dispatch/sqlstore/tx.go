@@ -139,7 +139,7 @@ func (t *tx) trim() error {
 	for i := range t.rows {
 		waiting += len(t.rows[i].rows)
 	}
-	if waiting < cacheSize && len(t.sends) < cacheSize && len(t.tries) < cacheSize {
+	if max(waiting, len(t.sends), len(t.tries)) < t.store.cacheSize {
 		return nil
 	}
 	err := t.flush()
