@@ -38,17 +38,28 @@ type CauseCode string
 
 // Causes that programs act on. The table knows more; see [Causes].
 const (
-	CauseVirusAtSender     CauseCode = "virus-at-sender"
-	CauseVirus             CauseCode = "virus"
-	CauseNoSuchAddress     CauseCode = "no-such-address"
-	CauseNoSuchDomain      CauseCode = "no-such-domain"
-	CauseMailboxFull       CauseCode = "mailbox-full"
-	CauseTimeout12h        CauseCode = "timeout-12h"
-	CauseTimeout24h        CauseCode = "timeout-24h"
-	CauseThrottled         CauseCode = "throttled"
-	CauseAuth              CauseCode = "auth"
+	// CauseVirusAtSender: the sender's provider found malware and sent nothing.
+	CauseVirusAtSender CauseCode = "virus-at-sender"
+	// CauseVirus: malware was found on the way, or at the recipient's provider.
+	CauseVirus CauseCode = "virus"
+	// CauseNoSuchAddress: the mailbox does not exist, or no more.
+	CauseNoSuchAddress CauseCode = "no-such-address"
+	// CauseNoSuchDomain: the domain does not exist or can't be reached.
+	CauseNoSuchDomain CauseCode = "no-such-domain"
+	// CauseMailboxFull: the recipient's mailbox is full.
+	CauseMailboxFull CauseCode = "mailbox-full"
+	// CauseTimeout12h: nothing was heard in 12 hours, and delivery may follow.
+	CauseTimeout12h CauseCode = "timeout-12h"
+	// CauseTimeout24h: not delivered in 24 hours, which is final.
+	CauseTimeout24h CauseCode = "timeout-24h"
+	// CauseThrottled: the account sends too much, or too fast.
+	CauseThrottled CauseCode = "throttled"
+	// CauseAuth: the login was refused.
+	CauseAuth CauseCode = "auth"
+	// CauseSenderMailboxFull: the sender's own mailbox is full.
 	CauseSenderMailboxFull CauseCode = "sender-mailbox-full"
-	CauseOther             CauseCode = "other"
+	// CauseOther: a reason that the table does not know.
+	CauseOther CauseCode = "other"
 )
 
 // Retry says what sending the same message again would do. A second message is a

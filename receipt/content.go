@@ -55,11 +55,12 @@ type original struct {
 
 // Section is a range of bytes of a message as it was received.
 type Section struct {
-	Offset int64
-	Size   int64
+	Offset int64 // of its first byte, from where the reader stood that was verified
+	Size   int64 // in bytes
 }
 
 // Of returns the bytes of the section of a message that was stored as received.
+// They were verified once: nothing says that what was stored is still the same.
 func (s Section) Of(message io.ReaderAt) *io.SectionReader {
 	return io.NewSectionReader(message, s.Offset, s.Size)
 }

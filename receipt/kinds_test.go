@@ -349,3 +349,18 @@ func TestKindCasesAreComplete(t *testing.T) {
 		}
 	}
 }
+
+// TestZeroValues checks that what nobody verified says nothing.
+func TestZeroValues(t *testing.T) {
+	var r receipt.Receipt
+	p, err := r.Prove(strings.NewReader(""), strings.NewReader(""))
+	if _, failed := r.Cause(); failed || r.Kind().Known() || r.Timeout() != "" || r.Original() != nil || p.Result != receipt.NoProof || err != nil {
+		t.Errorf("the zero Receipt says something: %v, %v", p, err)
+	}
+	if v := receipt.Verdict(""); v == receipt.Verified || receipt.VerdictOf(fmt.Errorf("anything")) != v {
+		t.Error("no verdict passes for one")
+	}
+	if m, err := receipt.VerifyMessage(strings.NewReader(""), receipt.Options{}); m != nil || err == nil {
+		t.Errorf("VerifyMessage of nothing, with no options: %v, %v", m, err)
+	}
+}

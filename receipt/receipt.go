@@ -66,12 +66,21 @@ type verified struct {
 	original  *Section
 }
 
-func (v *verified) Signer() Signer                  { return v.signer }
-func (v *verified) SignedDigest() [sha256.Size]byte { return v.digest }
-func (v *verified) TimeBasis() TimeBasis            { return v.timeBasis }
-func (v *verified) Remarks() []Remark               { return slices.Clone(v.remarks) }
-func (v *verified) sealed()                         {}
+// Signer implements [Message].
+func (v *verified) Signer() Signer { return v.signer }
 
+// SignedDigest implements [Message].
+func (v *verified) SignedDigest() [sha256.Size]byte { return v.digest }
+
+// TimeBasis implements [Message].
+func (v *verified) TimeBasis() TimeBasis { return v.timeBasis }
+
+// Remarks implements [Message].
+func (v *verified) Remarks() []Remark { return slices.Clone(v.remarks) }
+
+func (v *verified) sealed() {}
+
+// Original implements [Message].
 func (v *verified) Original() *Section {
 	if v.original == nil {
 		return nil
@@ -81,7 +90,8 @@ func (v *verified) Original() *Section {
 }
 
 // Receipt is a verified receipt or notice of a PEC provider. Only [Verify] and
-// [VerifyMessage] make one, and everything it tells was signed.
+// [VerifyMessage] make one, and everything it tells was signed. The zero value
+// certifies nothing and is of no kind.
 type Receipt struct {
 	verified
 	data pec.CertData
@@ -124,8 +134,9 @@ func copyData(d pec.CertData) pec.CertData {
 
 // Remark is something odd about a verified message.
 type Remark struct {
+	// Code names it, for programs.
 	Code RemarkCode
-	// Text says it in words.
+	// Text says it in words, and repeats nothing of the message.
 	Text string
 }
 

@@ -45,6 +45,7 @@ func VerdictOf(err error) Verdict {
 // The reasons of package smime are codes too, with the same words.
 type Code string
 
+// Error implements error: the code, with the name of the package in front.
 func (c Code) Error() string { return "receipt: " + string(c) }
 
 const (
@@ -86,19 +87,23 @@ const (
 
 // Error is the refusal of a message.
 type Error struct {
+	// Verdict is never [Verified].
 	Verdict Verdict
-	Code    Code
+	// Code says why, for programs.
+	Code Code
 	// Part is the part of the message it is about: "header", "signed part",
-	// "daticert.xml", "signature", "certificate".
+	// "daticert.xml", "signature", "certificate", or "message" for all of it.
 	Part string
-	// Section is the rule that was broken: "RFC 6109, section 4.3".
+	// Section is the rule that was broken: "RFC 6109, section 4.3"; "" where it is a
+	// limit of this package.
 	Section string
-	// Err says more; it may be nil. It is a *[smime.Error] or a
+	// Err says more; it may be nil. It holds a *[smime.Error] or a
 	// *[pec.CertDataError] (with line and column) where one of these packages
-	// found the fault.
+	// found the fault, and a *[smime.LimitError] where a limit was passed.
 	Err error
 }
 
+// Error gives part, code, detail and section. It repeats nothing of the message.
 func (e *Error) Error() string {
 	s := fmt.Sprintf("receipt: %s: %s", e.Part, string(e.Code))
 	if detail := e.Detail(); detail != "" {
