@@ -69,9 +69,9 @@ type Store interface {
 	Update(ctx context.Context, account string, f func(tx Tx) error) error
 	View(ctx context.Context, account string, f func(tx Tx) error) error
 
-	// Accounts yields the name of each account of which there is an [Account]
-	// record, in order.
-	Accounts(ctx context.Context) iter.Seq2[string, error]
+	// Accounts yields the [Account] records, by name. Each is one that was
+	// committed; together they need not be of one instant.
+	Accounts(ctx context.Context) iter.Seq2[Account, error]
 
 	Blobs
 }
@@ -168,6 +168,9 @@ type Account struct {
 	// Suspended, if not empty, says why the account does not send until a person
 	// resumes it: its login was refused.
 	Suspended string `json:"suspended,omitempty"`
+	// Wanted is a worker that asks for the account, because it has fewer than its
+	// share; the one that has it gives it up if it has more.
+	Wanted string `json:"wanted,omitempty"`
 	// Cursors say how far each folder of the mailbox was read.
 	Cursors map[string]Cursor `json:"cursors,omitempty"`
 	// AuditSeq and AuditHash are those of the last audit entry.

@@ -56,12 +56,6 @@ func newAccount() *account {
 	}
 }
 
-func (a *account) hasRecord() bool {
-	a.mu.RLock()
-	defer a.mu.RUnlock()
-	return a.record != nil
-}
-
 func (a *account) rowsOf(batch string) *sorted[int64] {
 	rows, ok := a.rows[batch]
 	if !ok {

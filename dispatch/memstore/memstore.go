@@ -9,6 +9,7 @@ package memstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -61,27 +62,25 @@ func (s *Store) View(ctx context.Context, account string, f func(dispatch.Tx) er
 }
 
 // Accounts implements [dispatch.Store].
-func (s *Store) Accounts(ctx context.Context) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		for _, name := range s.names() {
-			if err := canceled(ctx); err != nil {
-				yield("", err)
-				return
+func (s *Store) Accounts(ctx context.Context) iter.Seq2[dispatch.Account, error] {
+	return func(yield func(dispatch.Account, error) bool) {
+		s.mu.Lock()
+		names := slices.Sorted(maps.Keys(s.accounts))
+		s.mu.Unlock()
+		for _, name := range names {
+			var record dispatch.Account
+			err := s.View(ctx, name, func(tx dispatch.Tx) (err error) {
+				record, err = tx.Account()
+				return err
+			})
+			if errors.Is(err, dispatch.ErrNotFound) {
+				continue
 			}
-			if !yield(name, nil) {
+			if !yield(record, err) || err != nil {
 				return
 			}
 		}
 	}
-}
-
-// names returns the names of the accounts that have a record, in order.
-func (s *Store) names() []string {
-	s.mu.Lock()
-	accounts := maps.Clone(s.accounts)
-	s.mu.Unlock()
-	maps.DeleteFunc(accounts, func(_ string, a *account) bool { return !a.hasRecord() })
-	return slices.Sorted(maps.Keys(accounts))
 }
 
 // account returns the records of an account; there may be none yet.

@@ -45,6 +45,14 @@ func (r *accountRow) fields() []any {
 		&r.entries, &r.tries, &r.lastTry}
 }
 
+// namedAccount is a row of accounts with its key.
+type namedAccount struct {
+	name string
+	accountRow
+}
+
+func (r *namedAccount) fields() []any { return append([]any{&r.name}, r.accountRow.fields()...) }
+
 func (r *accountRow) args(name string) []any {
 	return []any{name, r.leaseHolder, r.leaseToken, r.leaseUntil, r.pausedUntil, r.pauseReason, r.suspended, r.rest,
 		r.entries, r.tries, r.lastTry}
@@ -92,15 +100,24 @@ func (t *tx) Account() (dispatch.Account, error) {
 	if !t.account.rest.Valid {
 		return dispatch.Account{}, dispatch.ErrNotFound
 	}
+	a, err := t.account.record(t.name)
+	if err != nil {
+		return a, t.fail("reading an account", err)
+	}
+	return a, nil
+}
+
+// record makes an account of the row.
+func (r *accountRow) record(name string) (dispatch.Account, error) {
 	var rest accountRest
-	if err := fromJSON(t.account.rest.String, &rest); err != nil {
-		return dispatch.Account{}, t.fail("reading an account", err)
+	if err := fromJSON(r.rest.String, &rest); err != nil {
+		return dispatch.Account{}, err
 	}
 	a := rest.Account
-	a.Name = t.name
-	a.Lease = dispatch.Lease{Holder: t.account.leaseHolder, Token: t.account.leaseToken, Until: t.account.leaseUntil.Time}
-	a.PausedUntil, a.PauseReason = t.account.pausedUntil.Time, t.account.pauseReason
-	a.Suspended = t.account.suspended
+	a.Name = name
+	a.Lease = dispatch.Lease{Holder: r.leaseHolder, Token: r.leaseToken, Until: r.leaseUntil.Time}
+	a.PausedUntil, a.PauseReason = r.pausedUntil.Time, r.pauseReason
+	a.Suspended = r.suspended
 	return a, nil
 }
 

@@ -16,7 +16,7 @@ var queries = []string{
 const (
 	accountColumns = `lease_holder, lease_token, lease_until, paused_until, pause_reason, suspended, rest, entries, tries, last_try`
 
-	queryAccounts = `SELECT name FROM accounts WHERE rest IS NOT NULL AND name > $1 ORDER BY name LIMIT $2`
+	queryAccounts = `SELECT name, ` + accountColumns + ` FROM accounts WHERE rest IS NOT NULL AND name > $1 ORDER BY name LIMIT $2`
 	queryAccount  = `SELECT ` + accountColumns + ` FROM accounts WHERE name = $1`
 	upsertAccount = `INSERT INTO accounts (name, ` + accountColumns + `) 
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)

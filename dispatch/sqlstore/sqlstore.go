@@ -217,23 +217,28 @@ func (s *Store) View(ctx context.Context, account string, f func(dispatch.Tx) er
 	return f(tx)
 }
 
-// accountsPage is how many names are read at a time.
+// accountsPage is how many accounts are read at a time.
 const accountsPage = 500
 
 // Accounts implements [dispatch.Store].
-func (s *Store) Accounts(ctx context.Context) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
+func (s *Store) Accounts(ctx context.Context) iter.Seq2[dispatch.Account, error] {
+	return func(yield func(dispatch.Account, error) bool) {
 		for after := ""; ; {
-			// Page by page: whoever is given a name may use the store.
+			// Page by page: whoever is given an account may use the store.
 			page, err := s.accounts(ctx, after)
 			if err != nil {
-				yield("", s.failed(ctx, "listing accounts", err))
+				yield(dispatch.Account{}, s.failed(ctx, "listing accounts", err))
 				return
 			}
-			for _, after = range page {
-				if !yield(after, nil) {
+			for _, row := range page {
+				record, err := row.record(row.name)
+				if err != nil {
+					err = s.failed(ctx, "listing accounts", err)
+				}
+				if !yield(record, err) || err != nil {
 					return
 				}
+				after = row.name
 			}
 			if len(page) < accountsPage {
 				return
@@ -242,12 +247,12 @@ func (s *Store) Accounts(ctx context.Context) iter.Seq2[string, error] {
 	}
 }
 
-func (s *Store) accounts(ctx context.Context, after string) ([]string, error) {
+func (s *Store) accounts(ctx context.Context, after string) ([]namedAccount, error) {
 	rows, err := s.statements[queryAccounts].QueryContext(ctx, after, accountsPage)
 	if err != nil {
 		return nil, err
 	}
-	return collect(rows, func(name *string) []any { return []any{name} })
+	return collect(rows, (*namedAccount).fields)
 }
 
 // failed makes an error of the database into one of the contract.

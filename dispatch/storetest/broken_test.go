@@ -64,7 +64,7 @@ var brokenStores = []brokenStore{
 		b.tx = func(tx dispatch.Tx) dispatch.Tx { return miscounting{tx} }
 	}},
 	{"accounts come in any order", "accounts", func(b *broken) {
-		b.accounts = func(names []string) { slices.Reverse(names) }
+		b.accounts = func(records []dispatch.Account) { slices.Reverse(records) }
 	}},
 	{"accounts share their records", "apart", func(b *broken) {
 		b.account = func(string) string { return "one for all" }
@@ -193,7 +193,7 @@ type broken struct {
 	view     func(account string, f func(dispatch.Tx) error) error
 	context  func(context.Context) context.Context
 	account  func(string) string
-	accounts func([]string)
+	accounts func([]dispatch.Account)
 	putBlob  func(s dispatch.Store, r io.Reader) (dispatch.Digest, int64, error)
 	openBlob func(dispatch.Blob) dispatch.Blob
 	forgets  bool
@@ -237,18 +237,18 @@ func (b *broken) View(ctx context.Context, account string, f func(dispatch.Tx) e
 	})
 }
 
-func (b *broken) Accounts(ctx context.Context) iter.Seq2[string, error] {
+func (b *broken) Accounts(ctx context.Context) iter.Seq2[dispatch.Account, error] {
 	if b.accounts == nil {
 		return b.Store.Accounts(ctx)
 	}
-	var names []string
-	for name := range b.Store.Accounts(ctx) {
-		names = append(names, name)
+	var records []dispatch.Account
+	for record := range b.Store.Accounts(ctx) {
+		records = append(records, record)
 	}
-	b.accounts(names)
-	return func(yield func(string, error) bool) {
-		for _, name := range names {
-			if !yield(name, nil) {
+	b.accounts(records)
+	return func(yield func(dispatch.Account, error) bool) {
+		for _, record := range records {
+			if !yield(record, nil) {
 				return
 			}
 		}

@@ -35,26 +35,35 @@ func checkAccounts(s *subject) {
 		a.Name = name
 		s.updateOf(name, putAccount(a))
 	}
-	s.hasAccounts("10@pec.alfa.example", "9@pec.alfa.example", "B@pec.alfa.example", "b@pec.alfa.example", theAccount)
+	want := []dispatch.Account{a, a, a, a, b}
+	for i, name := range []string{"10@pec.alfa.example", "9@pec.alfa.example", "B@pec.alfa.example", "b@pec.alfa.example"} {
+		want[i].Name = name
+	}
+	s.hasAccounts(want...)
 	s.reopen()
-	s.hasAccounts("10@pec.alfa.example", "9@pec.alfa.example", "B@pec.alfa.example", "b@pec.alfa.example", theAccount)
+	s.hasAccounts(want...)
 	for range s.Accounts(context.Background()) {
 		break // a caller may stop early
 	}
 	s.updateOf("9@pec.alfa.example", putBatch(sampleBatch("b", 1)))
 }
 
-func (s *subject) hasAccounts(want ...string) {
+func (s *subject) hasAccounts(want ...dispatch.Account) {
 	s.t.Helper()
-	var got []string
-	for name, err := range s.Accounts(context.Background()) {
+	var got []dispatch.Account
+	for record, err := range s.Accounts(context.Background()) {
 		if err != nil {
 			s.t.Fatalf("Accounts: %v", err)
 		}
-		got = append(got, name)
+		got = append(got, record)
 	}
-	if !slices.Equal(got, want) {
-		s.t.Errorf("Accounts: got %q, want %q", got, want)
+	if len(got) != len(want) {
+		s.t.Fatalf("Accounts: got %d, want %d", len(got), len(want))
+	}
+	for i := range want {
+		if err := same("Accounts", got[i], want[i]); err != nil {
+			s.t.Error(err)
+		}
 	}
 }
 

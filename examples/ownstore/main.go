@@ -103,12 +103,12 @@ func show(ctx context.Context, dir string) error {
 		return err
 	}
 	defer s.Close()
-	for name, err := range s.Accounts(ctx) {
+	for account, err := range s.Accounts(ctx) {
 		if err != nil {
 			return err
 		}
-		fmt.Println("Account", name)
-		if err := s.View(ctx, name, showSends); err != nil {
+		fmt.Println("Account", account.Name)
+		if err := s.View(ctx, account.Name, showSends); err != nil {
 			return err
 		}
 	}
