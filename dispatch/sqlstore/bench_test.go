@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,8 +24,9 @@ const benchAccount = "ufficio@pec.alfa.example"
 // benchStores are the stores that are compared.
 func benchStores(b *testing.B, f func(b *testing.B, s dispatch.Store)) {
 	b.Run("memory", func(b *testing.B) { f(b, new(memstore.Store)) })
-	b.Run("sqlite", func(b *testing.B) { f(b, openSQLite(b, filepath.Join(b.TempDir(), "sends.db"))) })
-	b.Run("postgresql", func(b *testing.B) { f(b, openPostgres(b, b.TempDir())) })
+	keepOpen := func(s closing) closing { s.db.SetMaxIdleConns(8); return s }
+	b.Run("sqlite", func(b *testing.B) { f(b, keepOpen(openSQLite(b, filepath.Join(b.TempDir(), "sends.db")))) })
+	b.Run("postgresql", func(b *testing.B) { f(b, keepOpen(openPostgres(b, b.TempDir()))) })
 }
 
 func update(b *testing.B, s dispatch.Store, f func(tx dispatch.Tx) error) {
@@ -32,6 +34,33 @@ func update(b *testing.B, s dispatch.Store, f func(tx dispatch.Tx) error) {
 	if err := s.Update(context.Background(), benchAccount, f); err != nil {
 		b.Fatal(err)
 	}
+}
+
+// BenchmarkAccounts has eight accounts work at once, each in a transaction after
+// another. What one of them writes is flushed to the disk with what others write,
+// if the store can.
+func BenchmarkAccounts(b *testing.B) {
+	benchStores(b, func(b *testing.B, s dispatch.Store) {
+		var wg sync.WaitGroup
+		for n := range 8 {
+			wg.Go(func() {
+				for i := n; i < b.N; i += 8 {
+					err := s.Update(context.Background(), fmt.Sprintf("ufficio%d@pec.alfa.example", n), func(tx dispatch.Tx) error {
+						send := benchSend("b", int64(i+1))
+						if err := tx.AddSend(send, dispatch.Progress{State: dispatch.Prepared, Due: benchStart}); err != nil {
+							return err
+						}
+						return tx.PutBatch(dispatch.Batch{Name: "b", Total: int64(i)})
+					})
+					if err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+	})
 }
 
 var benchStart = time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
