@@ -62,6 +62,7 @@ func TestHeads(t *testing.T) {
 		{"white space before the first field", " X-Ricevuta: accettazione\r\n\r\n", pec.HeaderReceipt, ""},
 		{"nothing", "\r\n", pec.HeaderReceipt, ""},
 		{"1 MB of field", "Message-ID: <4@x>\r\nContent-Type: " + long + "\r\nX-Ricevuta: accettazione\r\n\r\n", "Message-ID", "<4@x>"},
+		{"after 1 MB of field", "Content-Type: " + long + "\r\nX-Ricevuta: accettazione\r\n\r\n", pec.HeaderReceipt, ""},
 		{"last", "REM-MessageType: receipt\r\n\r\n", "REM-MessageType", "receipt"},
 	}
 	var raw []string
@@ -171,6 +172,18 @@ func TestHeadsManyMessages(t *testing.T) {
 	}
 	if grown := int64(most) - int64(first); grown > 4<<20 {
 		t.Errorf("memory grew by %d bytes from message 20,000 to 100,000", grown)
+	}
+}
+
+// TestHeadsManyGaps: a list of messages may be longer than anything else that a
+// server says.
+func TestHeadsManyGaps(t *testing.T) {
+	s := openInbox(t, startScript(t, holding(300_000, func(uid imap.UID) string { return "a: b\r\n\r\n" })).config())
+	for h, err := range s.Heads(t.Context(), 299_990) {
+		if err != nil || h.UID != 299_991 {
+			t.Errorf("Heads(299990): UID %d, %v; want 299991", h.UID, err)
+		}
+		break
 	}
 }
 

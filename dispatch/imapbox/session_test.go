@@ -128,7 +128,10 @@ func TestAppendFails(t *testing.T) {
 		})
 	}
 	t.Run("no such folder", func(t *testing.T) {
-		s := openInbox(t, startMemory(t, rev1).config)
+		s := openInbox(t, startScript(t, handlers{
+			"STATUS": answer("TAG NO [NONEXISTENT] no such folder"),
+			"APPEND": answer("TAG NO [TRYCREATE] no such folder"),
+		}).config())
 		var refused *imapbox.ReplyError
 		if err := s.Append(t.Context(), "Nessuna", int64(len(text)), strings.NewReader(text)); !errors.As(err, &refused) {
 			t.Errorf("Append: %v; want a refusal", err)

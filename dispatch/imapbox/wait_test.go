@@ -106,6 +106,28 @@ func TestWaitSelectedAgain(t *testing.T) {
 	}
 }
 
+// TestWaitOldNews: mail that was listed is not new.
+func TestWaitOldNews(t *testing.T) {
+	told := false
+	x := startScript(t, handlers{
+		"UID FETCH": func(x *peer, tag, _ string) error {
+			if !told {
+				x.say("* 4 EXISTS")
+			}
+			told = true
+			x.say("%s OK", tag)
+			return nil
+		},
+		"IDLE": hangUp,
+	})
+	s := openInbox(t, x.config())
+	heads(t, s, 0)
+	heads(t, s, 0)
+	if err := s.Wait(t.Context(), time.Hour); err == nil {
+		t.Error("Wait, with nothing new since the second listing: returned without asking the server")
+	}
+}
+
 // TestWaitEnds: without new mail the waiting ends when it should.
 func TestWaitEnds(t *testing.T) {
 	for _, caps := range []string{allCaps, fewCaps} {
