@@ -59,18 +59,21 @@ func (c *canonical) add(p []byte) error {
 	for _, b := range p {
 		c.size++
 		switch {
+		case b >= ' ' && b < 0x7f && !c.cr: // most bytes
+			c.line++
 		case c.cr != (b == '\n'):
 			return fmt.Errorf("%w: CR or LF alone at byte %d", ErrMessage, c.size)
 		case b == '\n':
 			c.line, c.cr = 0, false
 		case b == '\r':
 			c.cr = true
-		case b == 0 || b > 127:
+		case b == 0 || b > 0x7f:
 			return fmt.Errorf("%w: not 7-bit text at byte %d", ErrMessage, c.size)
 		default:
-			if c.line++; c.line > maxLine {
-				return fmt.Errorf("%w: line too long at byte %d", ErrMessage, c.size)
-			}
+			c.line++
+		}
+		if c.line > maxLine {
+			return fmt.Errorf("%w: line too long at byte %d", ErrMessage, c.size)
 		}
 	}
 	return nil

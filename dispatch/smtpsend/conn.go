@@ -5,30 +5,29 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"sync"
 	"time"
 )
 
 // conn is the connection as the library sees it. It adds what the library lacks:
-// a deadline for each write, bounded replies, and an ear that is always open.
+// a deadline for each write, bounded replies, and an ear that is open while a
+// message is written.
 //
-// The server is listened to all the time, not only when an answer is due. So it
-// is known before the final dot if the server hung up in the middle of the
-// message, and a reply that nobody asked for is never taken for the answer to
-// what comes next.
+// The library listens only when it wants an answer. This connection can be told
+// to listen before: so it is known, before the final dot, if the server hung up
+// or refused in the middle of the message, and nothing that it said before the
+// dot can be taken for the answer to it.
 //
-// Read, Write, quiet and SetDeadline are for the goroutine that uses the library;
-// abort and Close may be called by any.
+// All but abort and Close is for the goroutine that uses the library.
 type conn struct {
 	net.Conn              // encrypted
 	raw          net.Conn // beneath it
 	writeTimeout time.Duration
 
-	replies chan reply    // the next reply, if it has come
-	over    chan struct{} // closed when the connection is
-	done    chan struct{} // closed when listen is done
-	once    sync.Once     // closes over
+	r         *bufio.Reader
+	replies   chan reply     // the reply that listen heard
+	listening bool           // r is in use by listen
+	listeners sync.WaitGroup // goroutines of listen; at most one
 
 	deadline time.Time // of the reply that is awaited
 	rest     []byte    // what the library has not yet read of a reply
@@ -40,28 +39,19 @@ func newConn(encrypted, raw net.Conn, writeTimeout time.Duration) *conn {
 		Conn:         encrypted,
 		raw:          raw,
 		writeTimeout: writeTimeout,
+		r:            bufio.NewReaderSize(encrypted, maxReplyLine),
 		replies:      make(chan reply, 1),
-		over:         make(chan struct{}),
-		done:         make(chan struct{}),
 	}
 }
 
-// listen reads replies until the connection ends.
+// listen hears the next reply as soon as it comes.
 func (c *conn) listen() {
-	defer close(c.done)
-	r := bufio.NewReaderSize(c.Conn, maxReplyLine)
-	for {
-		rep := readReply(r)
-		rep.more = r.Buffered() > 0
-		select {
-		case c.replies <- rep:
-		case <-c.over:
-			return
-		}
-		if rep.err != nil {
-			return
-		}
+	if c.quiet() != nil {
+		return
 	}
+	c.Conn.SetReadDeadline(time.Time{})
+	c.listening = true
+	c.listeners.Go(func() { c.replies <- readReply(c.r) })
 }
 
 // SetDeadline implements net.Conn. The library calls it with the time by which
@@ -88,31 +78,20 @@ func (c *conn) await() error {
 	if c.failed != nil {
 		return c.failed
 	}
-	timer := time.NewTimer(time.Until(c.deadline))
-	defer timer.Stop()
-	select {
-	case rep := <-c.replies:
-		if rep.err != nil {
-			c.failed = rep.err
-			return c.failed
-		}
-		c.rest = rep.wire()
-		if rep.more {
-			// Whatever it is, it answers nothing: this client never gives a command
-			// before the last one was answered.
-			c.failed = &unaskedError{reply{err: errSaidMore}}
-		}
-		return nil
-	case <-c.over:
-		c.failed = net.ErrClosed
-	case <-timer.C:
-		c.failed = fmt.Errorf("no reply in time: %w", os.ErrDeadlineExceeded)
+	c.Conn.SetReadDeadline(c.deadline)
+	var rep reply
+	if c.listening {
+		rep = <-c.replies
+		c.listening = false
+	} else {
+		rep = readReply(c.r)
 	}
-	return c.failed
+	c.rest, c.failed = rep.wire(), rep.err
+	return rep.err
 }
 
-// Write implements net.Conn. It writes nothing unless the server is there and
-// has said nothing but what it was asked.
+// Write implements net.Conn. It writes nothing unless the server has said nothing
+// but what it was asked.
 func (c *conn) Write(p []byte) (int, error) {
 	if err := c.quiet(); err != nil {
 		return 0, err
@@ -123,16 +102,18 @@ func (c *conn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// quiet returns an error, an [*unaskedError] as the case may be, if the server
-// said something, or hung up, when it was not its turn.
+// quiet returns an error, an [*unaskedError] as the case may be, if the server is
+// known to have said something, or to have hung up, when it was not its turn.
 func (c *conn) quiet() error {
-	if c.failed != nil {
-		return c.failed
-	}
-	select {
-	case rep := <-c.replies:
-		c.failed = &unaskedError{rep}
-	default:
+	switch {
+	case c.failed != nil:
+	case !c.listening && c.r.Buffered() > 0:
+		// Whatever it is, it answers nothing: this client never gives a command
+		// before the last one was answered.
+		c.failed = &unaskedError{reply{err: errSaidMore}}
+	case len(c.replies) > 0:
+		c.failed = &unaskedError{<-c.replies}
+		c.listening = false
 	}
 	return c.failed
 }
@@ -159,17 +140,5 @@ func (c *conn) abort() {
 	if tcp, ok := c.raw.(*net.TCPConn); ok {
 		tcp.SetLinger(0)
 	}
-	c.end()
-}
-
-// Close implements net.Conn, for a session that ends well.
-func (c *conn) Close() error {
-	err := c.Conn.Close()
-	c.end()
-	return err
-}
-
-func (c *conn) end() {
 	c.raw.Close()
-	c.once.Do(func() { close(c.over) })
 }

@@ -38,6 +38,7 @@ func FuzzCanonical(f *testing.F) {
 	for _, seed := range [][]byte{
 		[]byte("a: b\r\n\r\nc\r\n"), []byte("a\nb\r\n"), []byte("a\r\r\n"), []byte("a\r"), nil, []byte("\xe0\r\n"), {0, '\r', '\n'},
 		append(slices.Clone(long), "\r\n"...), append(slices.Clone(long), "a\r\n"...),
+		append(bytes.Repeat([]byte("\t"), maxLine+1), "\r\n"...),
 	} {
 		f.Add(seed, 1)
 	}

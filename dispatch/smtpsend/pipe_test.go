@@ -29,7 +29,6 @@ func startPipe(t *testing.T, then func(net.Conn)) *session {
 		then(theirs)
 	}()
 	c := newConn(ours, ours, 100*time.Millisecond)
-	go c.listen()
 	s := &session{client: smtp.NewClient(c), conn: c}
 	s.client.SubmissionTimeout = 100 * time.Millisecond
 	t.Cleanup(func() { s.Close() })
@@ -65,7 +64,7 @@ func TestHungUpBeforeDot(t *testing.T) {
 	for _, inCommit := range []bool{false, true} {
 		var s *session
 		hangUp := make(chan struct{})
-		gone := func() { close(hangUp); <-s.conn.done }
+		gone := func() { close(hangUp); s.conn.listeners.Wait() }
 		s = startPipe(t, func(conn net.Conn) { <-hangUp; conn.Close() })
 		message := io.Reader(strings.NewReader(text))
 		if !inCommit {

@@ -75,7 +75,6 @@ func shorten(s string, n int) string {
 type reply struct {
 	code  int
 	lines []string // without code and line end
-	more  bool     // something came right behind it
 	err   error
 }
 

@@ -64,6 +64,7 @@ func (s *session) transact(ctx context.Context, sub dispatch.Submission, commit 
 	if err != nil {
 		return s.reset(beforeData("DATA", err))
 	}
+	s.conn.listen()
 	// From here on the library would write the dot before any other command, so
 	// none is given: the message is completed, or the connection cut.
 	if err := s.prepare(ctx, data, sub, commit); err != nil {
@@ -132,6 +133,6 @@ func (s *session) Close() error {
 		s.conn.abort()
 	}
 	s.broken = true
-	<-s.conn.done
+	s.conn.listeners.Wait()
 	return nil
 }

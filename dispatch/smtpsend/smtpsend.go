@@ -12,9 +12,10 @@
 //   - Anything else, be it a timeout, a cut connection or half a reply, is
 //     dispatch.OutcomeUnknown. Only a receipt can tell.
 //
-// Replies are matched to their commands. What the server says unasked ends the
-// session: a late 250 to one message must not be taken for the answer to the
-// next. After anything but a complete reply a connection is not used again.
+// Replies are matched to their commands. What the server says unasked, before the
+// dot, ends the session; and after anything but a complete reply a connection is
+// not used again: a late 250 to one message must not be taken for the answer to
+// the next.
 //
 // The connection is encrypted and the server verified, always.
 package smtpsend
@@ -78,7 +79,6 @@ func (s *Submitter) open(ctx context.Context) (*session, error) {
 	}
 	if err != nil {
 		conn.abort()
-		<-conn.done
 		return nil, because(ctx, err)
 	}
 	return &session{client: client, conn: conn, localName: s.config.LocalName}, nil
@@ -117,9 +117,8 @@ func (s *Submitter) dial(ctx context.Context) (*conn, error) {
 	if s.config.TLS == TLSStart {
 		// The greeting was in clear text and is not believed, but the library
 		// begins by reading one.
-		c.replies <- reply{code: 220, lines: []string{"encrypted"}}
+		c.rest = reply{code: 220, lines: []string{"encrypted"}}.wire()
 	}
-	go c.listen()
 	return c, nil
 }
 
