@@ -10,11 +10,6 @@ import (
 	"github.com/ceralacca/go-pec/receipt"
 )
 
-// printer writes the judgement of one message.
-type printer interface {
-	print(result) error
-}
-
 // jsonLines writes one object a line.
 type jsonLines struct{ enc *json.Encoder }
 
@@ -69,6 +64,8 @@ func (j jsonLines) print(r result) error {
 	return j.enc.Encode(rec)
 }
 
+func (j jsonLines) end() error { return nil }
+
 func (r *record) setData(d pec.CertData) {
 	r.MsgID = optional(d.MessageID)
 	r.Identificativo = optional(d.ID)
@@ -103,11 +100,14 @@ func verdict(err error) receipt.Verdict {
 	return receipt.Malformed
 }
 
+// unreadable is the code of what package receipt never saw.
+const unreadable = "unreadable"
+
 // reason returns the code of a refusal, and what it says in words.
 func reason(err error) (code, detail string) {
 	var e *receipt.Error
 	if !errors.As(err, &e) {
-		return "unreadable", err.Error()
+		return unreadable, err.Error()
 	}
 	detail = e.Part
 	if d := e.Detail(); d != "" {

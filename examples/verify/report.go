@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -16,9 +19,12 @@ import (
 type report struct {
 	w      io.Writer
 	colour bool
+	counts map[receipt.Verdict]int
 }
 
-func newReport(w io.Writer) *report { return &report{w, isTerminal(w)} }
+func newReport(w io.Writer) *report {
+	return &report{w: w, colour: isTerminal(w), counts: make(map[receipt.Verdict]int)}
+}
 
 func isTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
@@ -29,27 +35,21 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// headlines are what each verdict means, with its colour.
-var headlines = map[receipt.Verdict]struct{ words, colour string }{
-	receipt.Verified:     {"VERIFIED", "\x1b[1;32m"},
-	receipt.Rejected:     {"REJECTED: do not rely on it", "\x1b[1;31m"},
-	receipt.Inconclusive: {"NOT VERIFIED: nothing to judge, or nobody to judge by", "\x1b[1;33m"},
-	receipt.Malformed:    {"UNREADABLE: not what it claims to be", "\x1b[1;31m"},
-}
-
 func (r *report) print(res result) error {
-	var b strings.Builder
-	headline := headlines[verdict(res.err)]
+	v := verdict(res.err)
+	r.counts[v]++
+	headline := headlines[v]
+	if _, ok := res.message.(*receipt.Anomaly); ok {
+		headline = anomalyHeadline
+	}
 	words := headline.words
 	if r.colour {
 		words = headline.colour + words + "\x1b[0m"
 	}
+	var b strings.Builder
 	fmt.Fprintf(&b, "%s  %s\n", words, plain.Text(res.name))
 	if res.err != nil {
-		code, detail := reason(res.err)
-		line(&b, "reason", code)
-		line(&b, "", explain(res.err))
-		line(&b, "where", detail)
+		describeRefusal(&b, res.err)
 	} else {
 		describe(&b, res.message)
 	}
@@ -58,102 +58,112 @@ func (r *report) print(res result) error {
 	return err
 }
 
-// line writes one named fact; facts that are missing are left out.
+// end sums up, if there is more than one message to sum up.
+func (r *report) end() error {
+	total := 0
+	var parts []string
+	for _, v := range []receipt.Verdict{receipt.Verified, receipt.Rejected, receipt.Inconclusive, receipt.Malformed} {
+		if n := r.counts[v]; n > 0 {
+			total += n
+			parts = append(parts, fmt.Sprintf("%d %s", n, v))
+		}
+	}
+	if total < 2 {
+		return nil
+	}
+	_, err := fmt.Fprintf(r.w, "%d messages: %s\n", total, strings.Join(parts, ", "))
+	return err
+}
+
+// line writes one named fact on one line; facts that are missing are left out.
+// Facts come from messages, and may hold anything.
 func line(b *strings.Builder, name, value string) {
 	if value != "" {
-		fmt.Fprintf(b, "  %-12s %s\n", name, plain.Text(value))
+		fmt.Fprintf(b, "  %-14s %s\n", name, plain.Text(value))
+	}
+}
+
+func describeRefusal(b *strings.Builder, err error) {
+	code, _ := reason(err)
+	line(b, "why", explanations[code])
+	var refusal *receipt.Error
+	var path *fs.PathError
+	switch {
+	case errors.As(err, &refusal):
+		line(b, "code", code+", in the "+refusal.Part)
+		line(b, "details", refusal.Detail())
+		line(b, "rule", refusal.Section)
+	case errors.As(err, &path):
+		line(b, "details", path.Err.Error())
+	default:
+		line(b, "details", err.Error())
 	}
 }
 
 func describe(b *strings.Builder, m receipt.Message) {
-	data, ok := certData(m)
-	if ok {
+	if data, ok := certData(m); ok {
 		describeData(b, m, data)
 	} else {
-		line(b, "what", "anomaly envelope ("+m.Kind().LegalName(pec.ErrorNone)+")")
-		line(b, "", "Ordinary mail that a provider wrapped. Nothing inside is certified.")
+		line(b, "what", meanings[m.Kind()])
+		line(b, "in Italian", m.Kind().LegalName(pec.ErrorNone))
 	}
-	signer := m.Signer()
-	line(b, "signed by", signer.Address.String())
-	line(b, "vouched by", signer.Anchor)
+	describeContents(b, m)
+	line(b, "signed by", m.Signer().Address.String())
+	line(b, "vouched for by", m.Signer().Anchor)
 	for i, remark := range m.Remarks() {
-		name := ""
-		if i == 0 {
-			name = "remarks"
-		}
-		line(b, name, remark.Text)
+		line(b, label(i, "remarks"), cmp.Or(remarks[remark.Code], remark.Text))
+	}
+}
+
+func describeContents(b *strings.Builder, m receipt.Message) {
+	section := m.Original()
+	data, _ := certData(m)
+	switch {
+	case section != nil && m.Kind() == pec.KindDelivery && data.ReceiptType == pec.ReceiptBrief:
+		line(b, "contains", fmt.Sprintf("the message that was delivered, its attachments as hashes, %d bytes", section.Size))
+	case section != nil:
+		line(b, "contains", fmt.Sprintf("%s, %d bytes", contents[m.Kind()], section.Size))
+	case m.Kind() == pec.KindDelivery:
+		line(b, "contains", "nothing of the message, so it does not prove what was delivered")
 	}
 }
 
 func describeData(b *strings.Builder, m receipt.Message, d pec.CertData) {
-	line(b, "what", meanings[d.Kind]+" ("+d.Kind.LegalName(d.Error)+")")
+	line(b, "what", meanings[d.Kind])
+	line(b, "in Italian", d.Kind.LegalName(d.Error))
 	line(b, "certified", d.Time.Format("2006-01-02 15:04:05 -0700")+" ("+d.Time.UTC().Format(time.RFC3339)+")")
-	line(b, "provider", d.Issuer)
+	line(b, "by provider", d.Issuer)
 	line(b, "sender", d.Sender.String())
 	for i, recipient := range d.Recipients {
-		name := ""
-		if i == 0 {
-			name = "recipients"
-		}
-		line(b, name, recipient.Address.String()+", "+recipientTypes[recipient.Type])
+		line(b, label(i, "recipients"), recipient.Address.String()+", "+recipientTypes[recipient.Type])
 	}
-	line(b, "about", d.Delivery.String())
+	line(b, cmp.Or(concerns[d.Kind], "concerns"), d.Delivery.String())
+	for i, taken := range d.Taken {
+		line(b, label(i, "in charge of"), taken.String())
+	}
 	line(b, "subject", d.Subject)
-	line(b, "message id", d.MessageID)
+	line(b, "Message-ID", d.MessageID)
 	line(b, "identifier", d.ID)
 	if rec, ok := m.(*receipt.Receipt); ok {
-		if cause, failed := rec.Cause(); failed {
-			line(b, "cause", string(cause.Code)+": "+cause.Text)
-			line(b, "their words", d.ErrorDetail)
-			line(b, "try again?", retries[cause.Retry])
-			line(b, "on the side of", string(cause.Fault))
-		}
-	}
-	if section := m.Original(); section != nil {
-		line(b, "contains", fmt.Sprintf("the original message, %d bytes", section.Size))
+		describeCause(b, rec, d)
 	}
 }
 
-var meanings = map[pec.Kind]string{
-	pec.KindAcceptance:       "acceptance: the sender's provider took the message",
-	pec.KindNonAcceptance:    "refusal: the sender's provider did not take the message",
-	pec.KindServerAcceptance: "taking charge, between providers",
-	pec.KindDelivery:         "delivery: the message is in the recipient's mailbox",
-	pec.KindDeliveryError:    "failure: the message was not delivered",
-	pec.KindDeliveryTimeout:  "delay: the delivery takes too long",
-	pec.KindVirusDetection:   "malware found, between providers",
-	pec.KindTransport:        "a message that arrived by PEC; not a receipt",
+func describeCause(b *strings.Builder, rec *receipt.Receipt, d pec.CertData) {
+	cause, failed := rec.Cause()
+	if !failed {
+		return
+	}
+	line(b, "cause", cause.Text+" ("+string(cause.Code)+")")
+	line(b, "their words", d.ErrorDetail)
+	line(b, "send again?", retries[cause.Retry])
+	line(b, "whose side", faults[cause.Fault])
 }
 
-var recipientTypes = map[pec.RecipientType]string{
-	pec.RecipientCertified: "PEC (posta certificata)",
-	pec.RecipientOrdinary:  "ordinary mail (posta ordinaria)",
-}
-
-var retries = map[receipt.Retry]string{
-	receipt.RetryNever:       "no",
-	receipt.RetryAfterChange: "only after putting right what is wrong",
-	receipt.RetryLater:       "later, perhaps; a second message is a second legal act",
-	receipt.RetryWait:        "no: wait, this one may still be delivered",
-}
-
-// explain says in plain words what the commonest refusals mean.
-func explain(err error) string {
-	code, _ := reason(err)
-	return explanations[code]
-}
-
-var explanations = map[string]string{
-	"content-altered":            "What is inside is not what the provider signed: it was changed afterwards, perhaps only by a program that stored or forwarded it.",
-	"untrusted-issuer":           "It is signed, but by nobody who is known to vouch for PEC providers. Name further authorities with -issuers.",
-	"legacy-certificate":         "The provider's certificate is of the kind in use until early 2017. Add -legacy to accept it.",
-	"no-anchor":                  "No authority to trust was given, so there is nothing to judge by.",
-	"not-pec":                    "This is ordinary mail.",
-	"not-signed":                 "It says it is PEC but carries no signature, so anyone could have written it.",
-	"rem":                        "This is REM, the European successor of PEC, which is not verified yet.",
-	"header-contradiction":       "The outside of the message says something else than what the provider signed.",
-	"from":                       "The sender shown on the outside is not whoever signed.",
-	"certificate-not-valid-then": "The certificate was not valid at the certified time.",
-	"future":                     "It claims a time that has not come yet. Check the clock, or -now.",
-	"bad-mime":                   "The message is cut short or damaged.",
+// label names the first of several lines.
+func label(i int, name string) string {
+	if i > 0 {
+		return ""
+	}
+	return name
 }
