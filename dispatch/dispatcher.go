@@ -3,8 +3,6 @@ package dispatch
 import (
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -49,82 +47,6 @@ func actorOf(ctx context.Context) (string, error) {
 		return "", ErrNoActor
 	}
 	return name, nil
-}
-
-// Run sends what is due and reads the mailboxes of all accounts, until ctx ends.
-// Then it finishes the messages in hand, gives the accounts back and returns
-// nil. It returns an error only if it can't go on at all.
-//
-// Of the accounts that several dispatchers are configured with, each is worked on
-// by one at a time, and taken over when that one stops or falls silent.
-func (d *Dispatcher) Run(ctx context.Context) error {
-	var running sync.WaitGroup
-	defer running.Wait()
-	for {
-		for i := range d.cfg.Accounts {
-			d.take(ctx, &d.cfg.Accounts[i], &running)
-		}
-		if nap(ctx, d.cfg.Lease/3) != nil {
-			return nil
-		}
-	}
-}
-
-// take begins to work on an account, if no other worker does.
-func (d *Dispatcher) take(ctx context.Context, a *AccountConfig, running *sync.WaitGroup) {
-	name := AccountName(a.Address)
-	if d.worker(name) != nil {
-		return
-	}
-	w, err := d.lease(ctx, a)
-	if err != nil {
-		if !errors.Is(err, ErrLeaseLost) && ctx.Err() == nil {
-			d.cfg.Logger.Warn("taking an account", slog.Any("error", err))
-		}
-		return
-	}
-	d.mu.Lock()
-	d.workers[name] = w
-	d.mu.Unlock()
-	running.Go(func() {
-		defer func() {
-			d.mu.Lock()
-			delete(d.workers, name)
-			d.mu.Unlock()
-		}()
-		w.run(ctx)
-	})
-}
-
-// worker returns who works on an account here, or nil.
-func (d *Dispatcher) worker(account string) *worker {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.workers[account]
-}
-
-// lease takes the lease of an account. It fails with ErrLeaseLost if another
-// worker has it.
-func (d *Dispatcher) lease(ctx context.Context, a *AccountConfig) (*worker, error) {
-	name := AccountName(a.Address)
-	var token int64
-	asked := time.Now()
-	err := d.update(ctx, name, d.cfg.Worker, func(t *transaction) error {
-		l := &t.account.Lease
-		if !l.free(d.cfg.Worker, asked) {
-			return ErrLeaseLost
-		}
-		*l = Lease{Holder: d.cfg.Worker, Token: l.Token + 1, Until: asked.Add(d.cfg.Lease).UTC()}
-		token = l.Token
-		t.events = append(t.events, Event{Kind: EventLease, At: t.now, Detail: "taken by " + d.cfg.Worker})
-		return t.audit("lease", SendID{}, fmt.Sprintf("token %d", l.Token))
-	})
-	if err != nil {
-		return nil, err
-	}
-	w := newWorker(d, a, token)
-	w.extended(asked)
-	return w, nil
 }
 
 // wake tells whoever works on an account that there is something to do.

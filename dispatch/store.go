@@ -169,8 +169,10 @@ type Account struct {
 	// resumes it: its login was refused.
 	Suspended string `json:"suspended,omitempty"`
 	// Wanted is a worker that asks for the account, because it has fewer than its
-	// share; the one that has it gives it up if it has more.
-	Wanted string `json:"wanted,omitempty"`
+	// share; the one that has it gives it up if it has more. WantedUntil is when
+	// nobody need mind any more, since the worker would have asked again.
+	Wanted      string    `json:"wanted,omitempty"`
+	WantedUntil time.Time `json:"wantedUntil,omitzero"`
 	// Cursors say how far each folder of the mailbox was read.
 	Cursors map[string]Cursor `json:"cursors,omitempty"`
 	// AuditSeq and AuditHash are those of the last audit entry.

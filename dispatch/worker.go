@@ -19,6 +19,8 @@ type worker struct {
 	// deadline is when the lease ends by the machine's own, monotonic clock.
 	deadline atomic.Pointer[time.Time]
 	wake     chan struct{} // told when there may be something to send
+	stop     chan struct{} // closed when the account is to be given up
+	next     string        // who gets the account then, if anybody; set before
 	ops      chan *operation
 	sent     chan Send // messages of which a copy is to be filed
 }
@@ -30,6 +32,7 @@ func newWorker(d *Dispatcher, cfg *AccountConfig, token int64) *worker {
 		name:  AccountName(cfg.Address),
 		token: token,
 		wake:  make(chan struct{}, 1),
+		stop:  make(chan struct{}),
 		ops:   make(chan *operation),
 		sent:  make(chan Send, 100),
 	}
@@ -39,6 +42,23 @@ func (w *worker) wakeUp() {
 	select {
 	case w.wake <- struct{}{}:
 	default:
+	}
+}
+
+// handTo ends the work on the account, after what is in hand, and leaves it to
+// another worker. It is called once.
+func (w *worker) handTo(next string) {
+	w.next = next
+	close(w.stop)
+}
+
+// stopping reports whether the account is being given up.
+func (w *worker) stopping() bool {
+	select {
+	case <-w.stop:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -56,10 +76,17 @@ func (w *worker) holds() bool {
 	return time.Until(*w.deadline.Load()) > w.d.cfg.Lease/10
 }
 
-// run works until ctx ends or the lease is lost.
+// run works until ctx ends, the account is given up, or the lease is lost.
 func (w *worker) run(ctx context.Context) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	go func() {
+		select {
+		case <-w.stop:
+			stop()
+		case <-ctx.Done():
+		}
+	}()
 	// What is in hand when ctx ends is finished: it is written with a context of
 	// its own, which ends when everything is done, or soon.
 	work, abandon := context.WithCancel(context.WithoutCancel(ctx))
@@ -118,7 +145,8 @@ func (w *worker) renew(ctx context.Context) error {
 	return err
 }
 
-// release gives the account back, so that another worker need not wait.
+// release gives the account back, or to whoever asked for it, so that nobody need
+// wait for the lease to end.
 func (w *worker) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, w.d.cfg.Lease)
 	defer cancel()
@@ -126,7 +154,10 @@ func (w *worker) release(ctx context.Context) {
 		if err := t.account.Lease.check(w.d.cfg.Worker, w.token); err != nil {
 			return err
 		}
-		t.account.Lease.Holder = ""
+		t.account.Lease.Holder, t.account.Wanted, t.account.WantedUntil = "", "", time.Time{}
+		if w.stopping() {
+			t.account.Lease.Holder, t.account.Lease.Until = w.next, time.Now().Add(w.d.cfg.Lease).UTC()
+		}
 		return nil
 	})
 	if err != nil && !errors.Is(err, ErrLeaseLost) {
