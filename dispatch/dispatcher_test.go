@@ -501,6 +501,30 @@ func TestConnectionFails(t *testing.T) {
 	})
 }
 
+// TestConnectionsFailAtOnce has some connections fail at the same moment. That is
+// one failure of each, not many in a row, and what they had in hand does not wait
+// for them.
+func TestConnectionsFailAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store, b := newStore(), newBox(t)
+		logins := 0 // guarded by the box
+		b.login = func() error {
+			if logins++; logins <= 8 {
+				return io.ErrUnexpectedEOF
+			}
+			return nil
+		}
+		cfg := config(b, store)
+		cfg.Accounts[0].Mailbox = nil
+		d := newDispatcher(t, cfg)
+		approve(t, d, ready(t, store, "b", 30))
+		stop := start(t, d)
+		time.Sleep(6 * time.Second)
+		stop()
+		checkCounts(t, d, "b", counts{dispatch.Submitted: 30})
+	})
+}
+
 func TestSentCopies(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store, b := newStore(), newBox(t)

@@ -19,10 +19,9 @@ type sender struct {
 	work  context.Context // outlives the stop, so that a message in hand is finished
 	queue chan Send
 
-	mu       sync.Mutex // guards what follows
-	inHand   map[SendID]bool
-	hold     time.Time // no message leaves before
-	failures int       // connections that failed in a row, without any answer
+	mu     sync.Mutex // guards what follows
+	inHand map[SendID]bool
+	hold   time.Time // no message leaves before
 }
 
 // Waits after a connection that failed, and after a provider that said it was too
@@ -198,8 +197,9 @@ func (s *sender) connection(ctx context.Context) {
 			if !ok {
 				return
 			}
-			s.send(ctx, &c, send)
-			s.letGo(send.ID)
+			wait := s.send(ctx, &c, send)
+			s.letGo(send.ID) // another connection may do better meanwhile
+			nap(ctx, wait)
 		case <-idle.C:
 			c.close()
 		}
@@ -208,8 +208,9 @@ func (s *sender) connection(ctx context.Context) {
 
 // connection is a session, if one is open.
 type connection struct {
-	session SubmitSession
-	used    int
+	session  SubmitSession
+	used     int // messages that went over it
+	failures int // in a row, without any answer
 }
 
 func (c *connection) close() {
@@ -219,10 +220,14 @@ func (c *connection) close() {
 	}
 }
 
-// send hands over one message, if all that must hold still does.
-func (s *sender) send(ctx context.Context, c *connection, send Send) {
-	if ctx.Err() != nil || !s.open(ctx, c) {
-		return
+// send hands over one message, if all that must hold still does. It returns how
+// long to rest then.
+func (s *sender) send(ctx context.Context, c *connection, send Send) (rest time.Duration) {
+	if ctx.Err() != nil {
+		return 0
+	}
+	if err := s.open(ctx, c); err != nil {
+		return s.failed(ctx, c, "connecting to send", err)
 	}
 	err := s.submit(c, send)
 	limit := s.cfg.Profile.MessagesPerConnection
@@ -236,47 +241,40 @@ func (s *sender) send(ctx context.Context, c *connection, send Send) {
 		s.holdUntil(over.until)
 	case errors.Is(err, ErrNotApproved), errors.Is(err, ErrLeaseLost), errors.Is(err, errNotDue):
 		// It stays; who decided that knows.
-	case ctx.Err() == nil:
-		s.rest(ctx, "sending", err)
+	default:
+		return s.failed(ctx, c, "sending", err)
 	}
+	return 0
 }
 
-// open makes sure that there is a session. When it returns false, the account
-// rests.
-func (s *sender) open(ctx context.Context, c *connection) bool {
+// open makes sure that there is a session.
+func (s *sender) open(ctx context.Context, c *connection) error {
 	if c.session != nil {
-		return true
+		return nil
 	}
 	session, err := s.cfg.Submitter.Open(ctx)
-	switch {
-	case err == nil:
+	if err == nil {
 		c.session = session
-		return true
-	case ctx.Err() != nil:
-	case errors.Is(err, ErrAuth):
-		s.suspend("SMTP login refused")
-	default:
-		s.rest(ctx, "connecting to send", err)
 	}
-	return false
+	return err
 }
 
-// rest waits after a failure that says nothing of a message, longer each time.
-func (s *sender) rest(ctx context.Context, what string, err error) {
-	s.mu.Lock()
-	s.failures++
-	wait := backoff(s.failures, firstReconnect, lastReconnect)
-	s.mu.Unlock()
+// failed says how long to rest after a failure that says nothing of a message,
+// longer each time.
+func (s *sender) failed(ctx context.Context, c *connection, what string, err error) time.Duration {
+	if ctx.Err() != nil {
+		return 0
+	}
+	if errors.Is(err, ErrAuth) {
+		s.suspend("SMTP login refused")
+		return 0
+	}
+	c.failures++
+	wait := backoff(c.failures, firstReconnect, lastReconnect)
 	s.log().Warn(what, slog.Any("error", err), slog.Duration("wait", wait))
 	now := s.d.now()
 	s.d.cfg.Observe(Event{Kind: EventConnection, At: now, Account: s.name, Detail: what, Until: now.Add(wait)})
-	nap(ctx, wait)
-}
-
-func (s *sender) rested() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.failures = 0
+	return wait
 }
 
 // suspend keeps the account from working until a person resumes it.
@@ -323,7 +321,7 @@ func (s *sender) submit(c *connection, send Send) error {
 		c.close()
 	}
 	if result.Code != 0 {
-		s.rested()
+		c.failures = 0
 	}
 	if err := s.conclude(try, result); err != nil {
 		return err
