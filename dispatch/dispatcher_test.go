@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -255,6 +256,12 @@ func TestQuotas(t *testing.T) {
 		}
 		cfg := config(b, store)
 		cfg.Accounts[0].Profile.PerMinute, cfg.Accounts[0].Profile.PerDay = 6, 100
+		var pauses atomic.Int32
+		cfg.Observe = func(e dispatch.Event) {
+			if e.Kind == dispatch.EventPaused && e.Until.Sub(e.At) > time.Hour {
+				pauses.Add(1)
+			}
+		}
 		approve(t, newDispatcher(t, cfg), ready(t, store, "b", 150))
 		// Stopped and started again, it must not forget what it sent.
 		for range 7 {
@@ -270,6 +277,9 @@ func TestQuotas(t *testing.T) {
 		checkCounts(t, d, "b", counts{dispatch.Delivered: 150})
 		checkSpan(t, left, 6, time.Minute)
 		checkSpan(t, left, 100, 24*time.Hour)
+		if pauses.Load() == 0 {
+			t.Error("nobody was told that the day's limit was used up")
+		}
 	})
 }
 

@@ -33,7 +33,8 @@ type EventKind string
 const (
 	// EventSend: something was learned of a send.
 	EventSend EventKind = "send"
-	// EventPaused: the provider said that the account sends too much.
+	// EventPaused: the account rests, because the provider said that it sends too
+	// much, or because a limit of the profile is used up.
 	EventPaused EventKind = "paused"
 	// EventSuspended: the provider refused the login; a person must act.
 	EventSuspended EventKind = "suspended"

@@ -45,7 +45,7 @@ type quotaError struct {
 }
 
 func (e *quotaError) Error() string {
-	return fmt.Sprintf("dispatch: %d messages in %v were sent", e.quota.limit, e.quota.span)
+	return fmt.Sprintf("dispatch: limit of %d messages in %v is used up", e.quota.limit, e.quota.span)
 }
 
 // checkQuotas refuses if one more message would be one too many.

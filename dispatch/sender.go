@@ -86,12 +86,15 @@ func (s *sender) napHold(ctx context.Context) error {
 	return s.d.napUntil(ctx, hold, nil)
 }
 
-func (s *sender) holdUntil(t time.Time) {
+// holdUntil reports whether nobody knew that yet.
+func (s *sender) holdUntil(t time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if t.After(s.hold) {
-		s.hold = t
+	if !t.After(s.hold) {
+		return false
 	}
+	s.hold = t
+	return true
 }
 
 // offer gives a send to whichever connection is free.
@@ -238,7 +241,9 @@ func (s *sender) send(ctx context.Context, c *connection, send Send) (rest time.
 	switch {
 	case err == nil:
 	case errors.As(err, &over):
-		s.holdUntil(over.until)
+		if s.holdUntil(over.until) {
+			s.d.cfg.Observe(Event{Kind: EventPaused, At: s.d.now(), Account: s.name, Until: over.until, Detail: over.Error()})
+		}
 	case errors.Is(err, ErrNotApproved), errors.Is(err, ErrLeaseLost), errors.Is(err, errNotDue):
 		// It stays; who decided that knows.
 	default:
