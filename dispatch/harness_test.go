@@ -283,7 +283,7 @@ func (m mailbox) Open(context.Context) (dispatch.MailboxSession, error) {
 			return nil, err
 		}
 	}
-	return mailSession{m.box}, nil
+	return mailSession(m), nil
 }
 
 type mailSession struct{ *box }
