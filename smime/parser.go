@@ -254,13 +254,16 @@ func (p *parser) signed(b []byte, bareLF bool) error {
 	return nil
 }
 
+// strictBase64 refuses bits after the data. Strict makes a copy: once is enough.
+var strictBase64 = base64.StdEncoding.Strict()
+
 // finish decodes the signature.
 func (p *parser) finish() (*Unverified, error) {
 	if p.part != 1 {
 		return nil, refusef(ReasonProfile, partMessage, "multipart/signed without a signature")
 	}
 	der := make([]byte, base64.StdEncoding.DecodedLen(len(p.encoded)))
-	n, err := base64.StdEncoding.Strict().Decode(der, p.encoded)
+	n, err := strictBase64.Decode(der, p.encoded)
 	if err != nil {
 		return nil, refusef(ReasonMIME, partSignature, "reading base64: %w", err)
 	}
