@@ -147,6 +147,21 @@ func BenchmarkFloor(b *testing.B)      { newBenchmark(b, small).floor(b) }
 func BenchmarkVerify10MB(b *testing.B) { newBenchmark(b, 10_000_000).verify(b) }
 func BenchmarkFloor10MB(b *testing.B)  { newBenchmark(b, 10_000_000).floor(b) }
 
+// BenchmarkFloorParallel tells how far the machine itself gets with all cores.
+func BenchmarkFloorParallel(b *testing.B) {
+	x := newBenchmark(b, small)
+	b.SetBytes(int64(len(x.raw)))
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			digest := sha256.Sum256(x.signed)
+			if err := rsa.VerifyPKCS1v15(x.key, crypto.SHA256, digest[:], x.sig); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+}
+
 func BenchmarkVerifyParallel(b *testing.B) {
 	x := newBenchmark(b, small)
 	b.SetBytes(int64(len(x.raw)))

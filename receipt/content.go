@@ -339,12 +339,15 @@ func (c *content) theOriginal() (*Section, error) {
 	return found, nil
 }
 
+// strictBase64 refuses bits after the data. Strict makes a copy: once is enough.
+var strictBase64 = base64.StdEncoding.Strict()
+
 // decodeTransfer undoes a transfer encoding, strictly.
 func decodeTransfer(b []byte, encoding string) ([]byte, error) {
 	switch encoding {
 	case "base64":
 		out := make([]byte, base64.StdEncoding.DecodedLen(len(b)))
-		n, err := base64.StdEncoding.Strict().Decode(out, b)
+		n, err := strictBase64.Decode(out, b)
 		if err != nil {
 			return nil, fmt.Errorf("reading base64: %w", err)
 		}
