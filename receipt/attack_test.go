@@ -397,6 +397,14 @@ var ambiguityAttacks = []attack{
 			delim := "--" + outerBoundary(b, raw)
 			return bytes.ReplaceAll(raw, []byte("\r\n"+delim+"\r\n"), []byte("\r\n"+delim+"B\r\n"))
 		}, want: refusal{receipt.Malformed, codeOf(smime.ReasonMIME), "message"}},
+	{name: "one boundary for both multiparts", reason: "readers differ in which of the two ends",
+		raw: func(b *bench, raw []byte) []byte {
+			outer := outerBoundary(b, raw)
+			inner := regexp.MustCompile(`multipart/mixed;\r\n\tboundary="([^"]*)"`).FindSubmatch(raw)
+			return bytes.ReplaceAll(raw, inner[1], []byte(outer))
+		}, want: badMIME},
+	{name: "boundary given by a continued parameter that lacks a piece", reason: "readers differ in what is left of it",
+		raw: swap("\tboundary=", "\tboundary*1="), want: badHead},
 	{name: "no boundary", reason: "parts can't be told apart",
 		raw: swap("\tboundary=", "\tborder="), want: refusal{receipt.Malformed, codeOf(smime.ReasonMIME), "header"}},
 	{name: "part that is a head only", reason: "readers differ in where it ends",
@@ -598,6 +606,10 @@ var harmless = []struct {
 			f = addHeader("Return-Path", "<x@mail.example>")(f)
 			return addHeader("Sender", "x@mail.example")(f)
 		})},
+	{name: "From with bytes of no charset", reason: "a display name is no identity, however it is written", tamper: func(b *bench) pectest.Tamper {
+		own := b.n.issuer(b.c).Service().String()
+		return pectest.Tamper{Header: setHeader("From", "\"Per conto di: citt\xe0\" <"+own+">")}
+	}},
 	{name: "From with a display name", reason: "a display name is no identity", tamper: func(b *bench) pectest.Tamper {
 		own := strings.ToUpper(b.n.issuer(b.c).Service().String())
 		return pectest.Tamper{Header: setHeader("From", "\"gestore@mail.example\" <"+own+">")}
