@@ -295,3 +295,38 @@ func TestCutConnection(t *testing.T) {
 		t.Errorf("Submit = %s; the server saw an orderly end of the connection", describe(got))
 	}
 }
+
+// TestSlowMessage: a caller who takes his time over a message is not a server
+// that is silent.
+func TestSlowMessage(t *testing.T) {
+	p := startProvider(t, nil)
+	config := p.config()
+	config.CommandTimeout = shortly
+	session := open(t, config)
+	sub := submission(message)
+	sub.Message = io.MultiReader(sub.Message, readerFunc(func([]byte) (int, error) {
+		// Another session runs into a longer time-out meanwhile.
+		silent := startProvider(t, map[string]func(*peer) bool{"MAIL": silent}).config()
+		silent.CommandTimeout = 2 * shortly
+		if got := open(t, silent).Submit(t.Context(), submission(message), commitOK); got.Outcome != dispatch.OutcomeNotSent {
+			t.Errorf("Submit to a silent server = %s", describe(got))
+		}
+		return 0, io.EOF
+	}))
+	if got := session.Submit(t.Context(), sub, commitOK); got.Outcome != dispatch.OutcomeSubmitted {
+		t.Errorf("Submit = %s; want %s", describe(got), dispatch.OutcomeSubmitted)
+	}
+}
+
+// TestEHLORefusedAfterRSET: the library says EHLO again after RSET; a refusal of
+// that is not one of the next message.
+func TestEHLORefusedAfterRSET(t *testing.T) {
+	p := startProvider(t, nil)
+	session := open(t, p.config())
+	p.mu.Lock()
+	p.faults = map[string]func(*peer) bool{"RCPT": answer("550 5.1.1 no"), "EHLO": answer("554 5.7.1 go away")}
+	p.mu.Unlock()
+	if got := session.Submit(t.Context(), submission(message), commitOK); got.Code != 550 || !got.Broken {
+		t.Errorf("Submit = %s; want code 550, broken", describe(got))
+	}
+}
