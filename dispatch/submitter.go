@@ -35,7 +35,8 @@ type SubmitSession interface {
 // Submission is one message for one recipient.
 type Submission struct {
 	From, To pec.Address
-	Size     int64
+	// Size is how many bytes Message has. Fewer or more are not sent.
+	Size int64
 	// Message are the final bytes: 7-bit, lines ended by CRLF.
 	Message io.Reader
 }
@@ -43,7 +44,9 @@ type Submission struct {
 // Result is what became of a submission.
 type Result struct {
 	// Outcome is [OutcomeNotSent] if the dot surely did not go out, and
-	// [OutcomeUnknown] if it may have and no reply tells.
+	// [OutcomeUnknown] if it may have and no reply tells. It is
+	// [OutcomePermanent], with Err and without a reply, if Message is not in the
+	// form in which it must be sent.
 	Outcome Outcome
 	// Code and Reply are the SMTP reply that decided; Code is 0 if there was none.
 	Code  int
