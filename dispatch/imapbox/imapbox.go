@@ -20,6 +20,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 
 	"github.com/ceralacca/go-pec/dispatch"
@@ -66,7 +67,7 @@ func (m *Mailbox) Open(ctx context.Context) (dispatch.MailboxSession, error) {
 
 // greet makes a new connection ready for commands.
 func (m *Mailbox) greet(ctx context.Context, s *session) error {
-	if err := s.client.WaitGreeting(); err != nil {
+	if err := waitGreeting(s.client); err != nil {
 		return err
 	}
 	if err := m.login(ctx, s.client); err != nil {
@@ -77,6 +78,20 @@ func (m *Mailbox) greet(ctx context.Context, s *session) error {
 		return errors.New("server does not say what it can do")
 	}
 	return nil
+}
+
+// waitGreeting waits for the greeting. If the server says BYE and closes, the
+// library tosses a coin over which of the two to report; the BYE says why.
+func waitGreeting(client *imapclient.Client) error {
+	err := client.WaitGreeting()
+	for range 30 {
+		var bye *imap.Error
+		if err == nil || errors.As(err, &bye) {
+			break
+		}
+		err = client.WaitGreeting()
+	}
+	return err
 }
 
 // keepAlive is how often an idle connection is probed, so that one whose other

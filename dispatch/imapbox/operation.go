@@ -61,7 +61,7 @@ func (o *operation) end(doing string, err error) error {
 // literal is the content of a message, or some of it, as it comes in.
 type literal struct {
 	o    *operation
-	r    imap.LiteralReader // nil once it is over
+	r    imap.LiteralReader
 	left int64
 	err  error
 }
