@@ -107,7 +107,7 @@ func (c *collector) readFolder(ctx context.Context, s MailboxSession, folder str
 		after = Cursor{UIDValidity: state.UIDValidity} // the folder was made anew
 	}
 	for {
-		heads, err := take(s.Heads(ctx, after.UID), headChunk)
+		heads, err := takeHeads(s.Heads(ctx, after.UID), headChunk)
 		if err != nil {
 			return err
 		}
@@ -125,14 +125,18 @@ func (c *collector) readFolder(ctx context.Context, s MailboxSession, folder str
 	}
 }
 
-// take returns the first n of a sequence.
-func take[T any](seq iter.Seq2[T, error], n int) ([]T, error) {
-	var list []T
-	for v, err := range seq {
-		if err != nil {
+// takeHeads returns the first n heads. One that the server can't give has no
+// Header.
+func takeHeads(seq iter.Seq2[MailHead, error], n int) ([]MailHead, error) {
+	var list []MailHead
+	for h, err := range seq {
+		if err != nil && h.UID == 0 {
 			return list, err
 		}
-		if list = append(list, v); len(list) == n {
+		if err != nil {
+			h.Header = nil
+		}
+		if list = append(list, h); len(list) == n {
 			break
 		}
 	}
@@ -194,7 +198,11 @@ func (c *collector) sort(ctx context.Context, p *portion, heads []MailHead) erro
 }
 
 func (c *collector) newFound(p *portion, h MailHead) *found {
-	class := pec.Classify(h.Header)
+	// What has no header could be a receipt: verifying it tells.
+	class := pec.Class{Category: pec.CategoryReceipt}
+	if h.Header != nil {
+		class = pec.Classify(h.Header)
+	}
 	return &found{
 		class: class,
 		mail: Mail{
@@ -481,10 +489,12 @@ func (c *collector) settleOne(t *transaction, f *found) error {
 	case f.noMatch == nil && f.err != nil && !mail.Raw.IsZero():
 		mail.Disposition, mail.Reason = MailClaim, f.err.Error()
 		fact.Kind, fact.Key, fact.Reason = FactClaim, claimKey(mail.Raw), mail.Reason
+	case errors.Is(f.err, receipt.CodeNotPEC):
+		return nil // other people's mail
 	case f.err != nil:
 		mail.Disposition, mail.Reason = MailUnreadable, f.err.Error()
 	case f.class.Category != pec.CategoryReceipt || f.noMatch == nil:
-		return nil // other people's mail, or gone before it could be fetched
+		return nil // that too, or gone before it could be fetched
 	default:
 		mail.Disposition, mail.Reason = MailOrphan, f.noMatch.Error()
 	}

@@ -470,3 +470,28 @@ func TestMailboxBreaksOften(t *testing.T) {
 		checkCounts(t, d, "b", counts{dispatch.Delivered: 200})
 	})
 }
+
+// TestHeadless has a server that can't give the headers of some messages.
+func TestHeadless(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store, b := newStore(), newBox(t)
+		b.deliver([]byte("From: info@mail.example\r\nSubject: ciao\r\n\r\nciao\r\n"))
+		b.headless = map[uint32]bool{1: true, 2: true, 5: true}
+		d := newDispatcher(t, config(b, store))
+		approve(t, d, ready(t, store, "b", 4))
+		stop := start(t, d)
+		time.Sleep(10 * time.Minute)
+		stop()
+		checkCounts(t, d, "b", counts{dispatch.Delivered: 4})
+		err := store.View(t.Context(), dispatch.AccountName(account), func(tx dispatch.Tx) error {
+			mails, err := tx.Mails(dispatch.MailUnreadable, dispatch.MailID{}, 10)
+			if len(mails) > 0 {
+				t.Errorf("ordinary mail was set apart: %+v", mails)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+}

@@ -75,6 +75,8 @@ type box struct {
 	answer func(sent accepting) []pectest.Message
 	// login, if not nil, is asked at each login.
 	login func() error
+	// headless are messages whose header the server can't give.
+	headless map[uint32]bool
 	// fetched, if not nil, is asked before each message is given out.
 	fetched func(uid uint32) error
 }
@@ -303,6 +305,12 @@ func (s mailSession) Heads(_ context.Context, after uint32) iter.Seq2[dispatch.M
 		s.mu.Unlock()
 		for _, m := range mail {
 			if m.uid <= after {
+				continue
+			}
+			if s.headless[m.uid] {
+				if !yield(dispatch.MailHead{UID: m.uid, Size: int64(len(m.raw))}, errors.New("BAD header")) {
+					return
+				}
 				continue
 			}
 			header, _ := textproto.NewReader(bufio.NewReader(bytes.NewReader(m.raw))).ReadMIMEHeader()
