@@ -60,6 +60,7 @@ func TestEveryByteCounts(t *testing.T) {
 		signedTo := bytes.LastIndex(raw, []byte("\r\n--"+outerBoundary(t, raw)+"\r\n"))
 		for change, apply := range changes {
 			t.Run(dialect+"/"+change, func(t *testing.T) {
+				t.Parallel()
 				verified := 0
 				for i := range raw {
 					changed := apply(slices.Clone(raw), i)
@@ -96,12 +97,15 @@ func TestEveryLengthCounts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			end := bytes.LastIndex(raw, []byte("--")) + 2
-			for size := range raw {
-				if wantSame(t, fmt.Sprintf("%s, %s: %d bytes of %d", dialect, c.name, size, len(raw)), honest, raw[:size], n.options()) && size < end {
-					t.Errorf("%s, %s: verified without its end, with %d bytes of %d", dialect, c.name, size, len(raw))
+			t.Run(dialect+"/"+c.name, func(t *testing.T) {
+				t.Parallel()
+				end := bytes.LastIndex(raw, []byte("--")) + 2
+				for size := range raw {
+					if wantSame(t, fmt.Sprintf("%d bytes of %d", size, len(raw)), honest, raw[:size], n.options()) && size < end {
+						t.Errorf("verified without its end, with %d bytes of %d", size, len(raw))
+					}
 				}
-			}
+			})
 		}
 	}
 }
