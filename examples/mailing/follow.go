@@ -2,53 +2,35 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
-	"os"
-	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/ceralacca/go-pec/dispatch"
 )
 
-// observe is told of what happens, as it happens; the progress line ends with it.
-func (m *mailing) observe(e dispatch.Event) {
-	text := ""
-	switch e.Kind {
-	case dispatch.EventPaused:
-		text = "the provider asks to slow down; going on at " + e.Until.Format(time.TimeOnly)
-	case dispatch.EventSuspended:
-		text = "the provider refused the login"
-	case dispatch.EventConnection:
-		text = e.Detail + " failed; trying again"
-	default:
-		return
-	}
-	m.event.Store(&text)
-}
-
 // follow sends, and waits for answers: until every message has its last one, or
-// until -wait has passed since the last one left.
+// until -wait has passed since the last one left. Its error says why the rest
+// can't leave before somebody acts.
 func (m *mailing) follow(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	done := make(chan error, 1)
-	go func() { done <- m.dispatcher.Run(ctx) }()
-	err := m.watch(ctx)
+	var running sync.WaitGroup
+	var runErr error
+	running.Go(func() { runErr = m.dispatcher.Run(ctx) })
+	err := m.watch(ctx, &running)
 	stop()
-	if runErr := <-done; err == nil {
-		err = runErr
-	}
+	running.Wait()
 	m.printf("\n")
-	return err
+	return errors.Join(err, runErr)
 }
 
-func (m *mailing) watch(ctx context.Context) error {
-	bar := newProgress(m.out, &m.event)
-	var allLeft time.Time
-	ticker := time.NewTicker(bar.every)
-	defer ticker.Stop()
+// betweenLooks is how often the batch is looked at.
+const betweenLooks = 100 * time.Millisecond
+
+func (m *mailing) watch(ctx context.Context, running *sync.WaitGroup) error {
+	shown, hurry := newProgress(m.out), m.world.hurry
+	var allLeft time.Time // when the last one did
 	for {
 		batch, err := m.dispatcher.Batch(ctx, m.world.account.Address, m.batch.Name)
 		if err != nil {
@@ -57,104 +39,52 @@ func (m *mailing) watch(ctx context.Context) error {
 			}
 			return err
 		}
-		bar.show(batch)
-		open, waiting := int64(0), batch.Counts[dispatch.Prepared]
-		for state, n := range batch.Counts {
-			if !state.IsFinal() {
-				open += n
-			}
-		}
-		switch {
-		case open == 0:
-			return nil
+		end := false
+		switch waiting := batch.Counts[dispatch.Prepared]; {
+		case openMessages(batch.Counts) == 0:
+			end = true
 		case waiting > 0:
 			allLeft = time.Time{}
-			if err := m.stuck(ctx, batch); err != nil {
-				return err
-			}
+			err = m.stuck(ctx, batch)
 		case allLeft.IsZero():
 			allLeft = time.Now()
-		case time.Since(allLeft) >= m.wait:
-			return nil
+			if hurry != nil {
+				running.Go(func() { m.world.hurry(ctx) })
+				hurry = nil
+			}
+		default:
+			end = time.Since(allLeft) >= m.wait
+		}
+		end = end || err != nil || ctx.Err() != nil
+		shown.show(batch, end)
+		if end {
+			return err
 		}
 		select {
-		case <-ticker.C:
+		case <-time.After(betweenLooks):
 		case <-ctx.Done():
-			return nil
 		}
 	}
+}
+
+// openMessages counts those that have no final answer.
+func openMessages(counts map[dispatch.State]int64) (open int64) {
+	for state, n := range counts {
+		if !state.IsFinal() {
+			open += n
+		}
+	}
+	return open
 }
 
 // stuck returns an error if what has not left never will without a person.
 func (m *mailing) stuck(ctx context.Context, batch dispatch.Batch) error {
 	account, err := m.dispatcher.Account(ctx, m.world.account.Address)
-	if err == nil && account.Suspended != "" {
+	switch {
+	case err == nil && account.Suspended != "":
 		return fmt.Errorf("%s: check user and password (many providers want one made for mail programs), then start again", account.Suspended)
+	case dispatch.SingleApproval(batch, m.world.now()) != nil:
+		return errors.New("the sign-off has expired: start again to sign off what has not left")
 	}
 	return nil
-}
-
-// progress shows how far the batch is: one line that changes, on a terminal, and
-// a line now and then elsewhere.
-type progress struct {
-	out      io.Writer
-	event    *atomic.Pointer[string]
-	terminal bool
-	every    time.Duration
-	last     string
-}
-
-func newProgress(out io.Writer, event *atomic.Pointer[string]) *progress {
-	p := &progress{out: out, event: event, every: 2 * time.Second}
-	if file, ok := out.(*os.File); ok {
-		if info, err := file.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
-			p.terminal, p.every = true, 100*time.Millisecond
-		}
-	}
-	return p
-}
-
-// shown are the states in the order of the bar.
-var shown = []dispatch.State{
-	dispatch.Delivered, dispatch.AcceptedOrdinary, dispatch.Failed, dispatch.TimedOut, dispatch.NotAccepted, dispatch.Refused,
-	dispatch.Conflict, dispatch.Unknown, dispatch.Delayed, dispatch.Accepted, dispatch.Submitted, dispatch.Prepared, dispatch.Canceled,
-}
-
-func (p *progress) show(b dispatch.Batch) {
-	var left, final int64
-	var parts []string
-	for _, state := range shown {
-		n := b.Counts[state]
-		if n == 0 {
-			continue
-		}
-		if state != dispatch.Prepared {
-			left += n
-		}
-		if state.IsFinal() {
-			final += n
-		}
-		parts = append(parts, fmt.Sprintf("%d %s", n, stateTexts[state].short))
-	}
-	line := fmt.Sprintf("%s %d/%d sent, %d answered: %s", bar(left, final, b.Total), left, b.Total, final, strings.Join(parts, ", "))
-	if event := p.event.Load(); event != nil {
-		line += " (" + *event + ")"
-	}
-	switch {
-	case p.terminal:
-		fmt.Fprintf(p.out, "\r\x1b[K%s", line)
-	case line != p.last:
-		fmt.Fprintln(p.out, line)
-	}
-	p.last = line
-}
-
-// bar draws what has its answer as #, what has left as -, and the rest as dots.
-func bar(left, final, total int64) string {
-	const width = 30
-	if total == 0 {
-		return ""
-	}
-	answered, sent := int(final*width/total), int(left*width/total)
-	return "[" + strings.Repeat("#", answered) + strings.Repeat("-", sent-answered) + strings.Repeat(".", width-sent) + "]"
 }

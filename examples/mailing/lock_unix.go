@@ -19,7 +19,7 @@ func lock(name string) (unlock func(), err error) {
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		file.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			err = errors.New("another mailing works with this store")
+			return nil, errLocked
 		}
 		return nil, fmt.Errorf("locking %s: %w", name, err)
 	}

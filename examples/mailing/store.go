@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +13,9 @@ import (
 
 	_ "modernc.org/sqlite"
 )
+
+// errLocked is the error of a store with which another process works.
+var errLocked = errors.New("another mailing works with this store: wait for it, or name another one with -store")
 
 // openStore opens the file in which everything is kept. Without -store, a run in
 // a network of its own keeps it in a file that is removed at the end, since the
@@ -31,7 +35,7 @@ func openStore(ctx context.Context, f *flags) (dispatch.Store, func(), error) {
 	unlock, err := lock(name + ".lock")
 	if err != nil {
 		remove()
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("%s: %w", name, err)
 	}
 	store, db, err := openSQLite(ctx, name)
 	if err != nil {

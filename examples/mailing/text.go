@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/ceralacca/go-pec/dispatch"
+	"github.com/ceralacca/go-pec/receipt"
 )
 
 // bytesText writes a size for people.
@@ -38,4 +39,16 @@ var stateTexts = map[dispatch.State]struct{ short, long, colour string }{
 	dispatch.Conflict:         {"conflict", "genuine receipts contradict each other; a person must look", "#000000"},
 	dispatch.Canceled:         {"canceled", "taken back before it left", "#9e9e9e"},
 	dispatch.Prepared:         {"waiting", "not sent yet", "#bdbdbd"},
+}
+
+// shown are the states in the order in which people are told of them.
+var shown = []dispatch.State{
+	dispatch.Delivered, dispatch.AcceptedOrdinary, dispatch.Failed, dispatch.TimedOut, dispatch.NotAccepted, dispatch.Refused,
+	dispatch.Conflict, dispatch.Unknown, dispatch.Delayed, dispatch.Accepted, dispatch.Submitted, dispatch.Prepared, dispatch.Canceled,
+}
+
+var proofTexts = map[receipt.ProofResult]string{
+	receipt.Proven:    "the receipt proves that what was delivered is what was sent",
+	receipt.Disproven: "what was delivered differs from what was sent",
+	receipt.NoProof:   "the receipt does not hold the content",
 }
