@@ -1,0 +1,364 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ceralacca/go-pec/dispatch"
+	"github.com/ceralacca/go-pec/pec"
+	"github.com/ceralacca/go-pec/pec/pectest"
+)
+
+// The tests of this package run the program as people do: as a process, against
+// examples/network as another one, over real sockets, with its store on a disk.
+//
+// GOPEC_LONG=1 makes them long: some minutes in place of some seconds.
+
+// isLong is asked within tests, not before, so that go test knows that what it
+// remembers of a short run is no answer.
+func isLong() bool { return os.Getenv("GOPEC_LONG") != "" }
+
+// shortOrLong returns one of two sizes of a test.
+func shortOrLong(t *testing.T, short, long int) int {
+	t.Helper()
+	if isLong() {
+		return long
+	}
+	t.Logf("the short form, with %d in place of %d; GOPEC_LONG=1 runs the long one", short, long)
+	return short
+}
+
+// onlyLong skips a test that has no short form.
+func onlyLong(t *testing.T, why string) {
+	t.Helper()
+	if !isLong() {
+		t.Skipf("NOT TESTED: %s. GOPEC_LONG=1 runs it", why)
+	}
+}
+
+var programs struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if programs.dir != "" {
+		os.RemoveAll(programs.dir)
+	}
+	os.Exit(code)
+}
+
+// program returns the path of a program of this repository, built once.
+func program(t testing.TB, name string) string {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("NOT TESTED: -short starts no processes")
+	}
+	programs.once.Do(func() {
+		if programs.dir, programs.err = os.MkdirTemp("", "mailing-test-"); programs.err != nil {
+			return
+		}
+		args := []string{"build", "-o", programs.dir + string(filepath.Separator)}
+		if underRace {
+			args = append(args, "-race")
+		}
+		if out, err := exec.Command("go", append(args, ".", "../network")...).CombinedOutput(); err != nil {
+			programs.err = fmt.Errorf("go build: %w\n%s", err, out)
+		}
+	})
+	if programs.err != nil {
+		t.Fatal(programs.err)
+	}
+	return filepath.Join(programs.dir, name)
+}
+
+// process is a program that runs.
+type process struct {
+	*exec.Cmd
+	out, err bytes.Buffer
+	ended    chan struct{} // closed when it has
+}
+
+func start(t testing.TB, dir, name string, args ...string) *process {
+	t.Helper()
+	p := &process{Cmd: exec.Command(program(t, name), args...), ended: make(chan struct{})}
+	p.Dir, p.Stdout, p.Stderr = dir, &p.out, &p.err
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		p.Wait()
+		close(p.ended)
+	}()
+	t.Cleanup(func() {
+		p.Process.Kill()
+		<-p.ended
+		if strings.Contains(p.err.String(), "DATA RACE") || strings.Contains(p.err.String(), "panic:") {
+			t.Errorf("%s: %s", name, p.err.String())
+		}
+	})
+	return p
+}
+
+// network is examples/network at work.
+type network struct {
+	*process
+	dir string
+}
+
+// startNetwork starts a network in which what the scenario says goes wrong.
+func startNetwork(t testing.TB, rules string, args ...string) *network {
+	t.Helper()
+	dir := t.TempDir()
+	n := &network{dir: filepath.Join(dir, "net")}
+	if rules != "" {
+		file := filepath.Join(dir, "scenario.json")
+		if err := os.WriteFile(file, []byte(rules), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "-scenario", file)
+	}
+	n.process = start(t, dir, "network", append(args, "-dir", n.dir)...)
+	eventually(t, "network.json", func() bool {
+		select {
+		case <-n.ended:
+			t.Fatalf("network: %s", n.err.String())
+		default:
+		}
+		_, err := os.Stat(n.file("network.json"))
+		return err == nil
+	})
+	return n
+}
+
+func (n *network) file(name string) string { return filepath.Join(n.dir, name) }
+
+// eventually waits for something that another process does.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(2 * time.Minute); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited two minutes for %s", what)
+		}
+	}
+}
+
+// submission is what the journal of the network says of a message.
+type submission struct {
+	to                           []string
+	submitted, accepted, refused int
+	sha256                       string
+	details                      []string // of what was refused
+}
+
+// submissions reads the journal: Message-ID → what happened.
+func (n *network) submissions(t testing.TB) map[string]*submission {
+	t.Helper()
+	all := make(map[string]*submission)
+	for _, e := range n.journal(t) {
+		s := all[e.MessageID]
+		if s == nil {
+			s = &submission{to: e.To, sha256: e.SHA256}
+			all[e.MessageID] = s
+		}
+		switch e.Event {
+		case pectest.EventSubmitted:
+			s.submitted++
+		case pectest.EventAccepted:
+			s.accepted++
+		case pectest.EventRefused:
+			s.refused++
+			s.details = append(s.details, e.Detail)
+		}
+	}
+	return all
+}
+
+func (n *network) journal(t testing.TB) []pectest.Event {
+	t.Helper()
+	b, err := os.ReadFile(n.file("journal.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b = b[:bytes.LastIndexByte(b, '\n')+1] // the last line may be under way
+	var events []pectest.Event
+	lines := bufio.NewScanner(bytes.NewReader(b))
+	lines.Buffer(nil, math.MaxInt32)
+	for lines.Scan() {
+		var e pectest.Event
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			t.Fatalf("journal.jsonl: %v: %s", err, lines.Bytes())
+		}
+		events = append(events, e)
+	}
+	return events
+}
+
+// accepted counts messages that the network has accepted so far.
+func (n *network) accepted(t testing.TB) int {
+	t.Helper()
+	b, err := os.ReadFile(n.file("journal.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes.Count(b, []byte(`"event":"accepted"`))
+}
+
+// mailer is a person who calls the program in one folder, time and again with the
+// same flags.
+type mailer struct {
+	dir   string
+	store string
+	flags []string
+}
+
+// mailer makes a folder for one who sends over the network.
+func (n *network) mailer(t testing.TB, flags ...string) *mailer {
+	t.Helper()
+	dir := t.TempDir()
+	m := &mailer{dir: dir, store: filepath.Join(dir, "store.db")}
+	m.flags = append([]string{"-network", n.dir, "-report", "report", "-yes", "-json"}, flags...)
+	return m
+}
+
+func (m *mailer) start(t testing.TB, more ...string) *process {
+	t.Helper()
+	args := append([]string{"-store", m.store}, m.flags...)
+	return start(t, m.dir, "mailing", append(args, more...)...)
+}
+
+// outcome is how the program ended, and what it said.
+type outcome struct {
+	code     int
+	out, err string
+	totals   map[string]int64 // of the last line; nil if there are none
+}
+
+// run runs the program to its end.
+func (m *mailer) run(t testing.TB, more ...string) outcome {
+	t.Helper()
+	return m.start(t, more...).wait(t)
+}
+
+func (p *process) wait(t testing.TB) outcome {
+	t.Helper()
+	select {
+	case <-p.ended:
+	case <-time.After(10 * time.Minute):
+		t.Fatalf("%s still runs after ten minutes", filepath.Base(p.Path))
+	}
+	o := outcome{code: p.ProcessState.ExitCode(), out: p.out.String(), err: p.err.String()}
+	lines := strings.Split(strings.TrimSpace(o.out), "\n")
+	if last := lines[len(lines)-1]; strings.HasPrefix(last, "{") {
+		if err := json.Unmarshal([]byte(last), &o.totals); err != nil {
+			t.Fatalf("last line %q: %v", last, err)
+		}
+		var sum int64
+		for _, state := range dispatch.States() {
+			n, ok := o.totals[string(state)]
+			if !ok {
+				t.Errorf("last line %s lacks %q", last, state)
+			}
+			sum += n
+		}
+		if sum != o.totals["total"] || len(o.totals) != len(dispatch.States())+1 {
+			t.Errorf("last line %s does not add up", last)
+		}
+	}
+	return o
+}
+
+// want fails unless the program ended with a status, and the totals are these;
+// states that are not named have none.
+func (o outcome) want(t testing.TB, code int, totals map[dispatch.State]int64) {
+	t.Helper()
+	ok := o.code == code
+	for _, state := range dispatch.States() {
+		ok = ok && o.totals[string(state)] == totals[state]
+	}
+	if !ok {
+		t.Errorf("exit status %d, want %d and %v\n%s\n%s", o.code, code, totals, o.out, o.err)
+	}
+}
+
+// statuses reads the store: Message-ID → where the send stands.
+func (m *mailer) statuses(t testing.TB) map[string]dispatch.SendStatus {
+	t.Helper()
+	store, db, err := openSQLite(t.Context(), m.store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	account := pec.MustParseAddress("casella1@pec.alfa.example")
+	if n, err := dispatch.VerifyAudit(t.Context(), store, dispatch.AccountName(account)); err != nil || n == 0 {
+		t.Errorf("VerifyAudit = %d, %v", n, err)
+	}
+	d, err := dispatch.New(dispatch.Config{Store: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make(map[string]dispatch.SendStatus)
+	for s, err := range d.Statuses(t.Context(), account, "mailing") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[s.Send.MessageID] = s
+	}
+	return all
+}
+
+// checkOnce compares the store with the journal of the network: no message was
+// accepted twice, none but ours was, and what was not is what is reported unknown
+// or in another state that says so. It returns how many are unknown.
+func checkOnce(t testing.TB, n *network, m *mailer) (unknown int) {
+	t.Helper()
+	journal := n.submissions(t)
+	statuses := m.statuses(t)
+	recipients := make(map[string]bool)
+	for id, s := range journal {
+		if s.accepted > 1 || s.submitted > 1 && s.accepted == 1 && s.refused == 0 {
+			t.Errorf("message %s was submitted %d times and accepted %d times", id, s.submitted, s.accepted)
+		}
+		if _, ours := statuses[id]; !ours {
+			t.Errorf("message %s was submitted and is in no store", id)
+		}
+		if s.accepted > 0 && (len(s.to) != 1 || recipients[s.to[0]]) {
+			t.Errorf("message %s is for %v, of which one got another", id, s.to)
+		}
+		recipients[s.to[0]] = true
+	}
+	for id, status := range statuses {
+		s := journal[id]
+		accepted := s != nil && s.accepted > 0
+		switch status.Status.State {
+		case dispatch.Unknown:
+			unknown++
+			if accepted {
+				t.Errorf("row %d is unknown, and was accepted", status.Send.ID.Row)
+			}
+		case dispatch.Prepared, dispatch.Canceled, dispatch.Refused:
+			if accepted {
+				t.Errorf("row %d is %s, and was accepted", status.Send.ID.Row, status.Status.State)
+			}
+		default:
+			if !accepted {
+				t.Errorf("row %d is %s, and was never accepted", status.Send.ID.Row, status.Status.State)
+			} else if s.sha256 != status.Send.Digest.String() {
+				t.Errorf("row %d: what was submitted is not what was signed off", status.Send.ID.Row)
+			}
+		}
+	}
+	return unknown
+}

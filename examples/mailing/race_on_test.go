@@ -1,0 +1,5 @@
+//go:build race
+
+package main
+
+const underRace = true // the programs are built with the race detector too
