@@ -91,31 +91,44 @@ func Audit(ctx context.Context, store Store, account string) iter.Seq2[AuditEntr
 // VerifyAudit checks the whole audit trail of an account: that no entry was
 // changed, left out or put in, and that none is missing at the end. It returns
 // how many entries there are. Errors about the trail wrap [ErrAudit].
-func VerifyAudit(ctx context.Context, store Store, account string) (int64, error) {
+func VerifyAudit(ctx context.Context, store Store, account string) (entries int64, err error) {
+	// In one transaction: the account may be worked on meanwhile.
+	err = store.View(ctx, account, func(tx Tx) error {
+		a, err := tx.Account()
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		entries, err = verifyAudit(tx, a)
+		return err
+	})
+	return entries, err
+}
+
+// verifyAudit goes through the trail up to the entry that the account names.
+func verifyAudit(tx Tx, a Account) (int64, error) {
 	var last AuditEntry
-	for e, err := range Audit(ctx, store, account) {
+	for {
+		page, err := tx.Audit(last.Seq, auditPage)
 		if err != nil {
 			return 0, err
 		}
-		switch {
-		case e.Seq != last.Seq+1:
-			return 0, fmt.Errorf("%w: entry %d follows entry %d", ErrAudit, e.Seq, last.Seq)
-		case e.Prev != last.Hash:
-			return 0, fmt.Errorf("%w: entry %d does not continue the one before", ErrAudit, e.Seq)
-		case e.Hash != e.hash():
-			return 0, fmt.Errorf("%w: entry %d was changed", ErrAudit, e.Seq)
+		for _, e := range page {
+			switch {
+			case e.Seq != last.Seq+1:
+				return 0, fmt.Errorf("%w: entry %d follows entry %d", ErrAudit, e.Seq, last.Seq)
+			case e.Prev != last.Hash:
+				return 0, fmt.Errorf("%w: entry %d does not continue the one before", ErrAudit, e.Seq)
+			case e.Hash != e.hash():
+				return 0, fmt.Errorf("%w: entry %d was changed", ErrAudit, e.Seq)
+			}
+			last = e
 		}
-		last = e
+		if len(page) < auditPage {
+			break
+		}
 	}
-	err := store.View(ctx, account, func(tx Tx) error {
-		a, err := tx.Account()
-		if errors.Is(err, ErrNotFound) {
-			return nil
-		}
-		if err == nil && (a.AuditSeq != last.Seq || a.AuditHash != last.Hash) {
-			err = fmt.Errorf("%w: entries are missing after %d", ErrAudit, last.Seq)
-		}
-		return err
-	})
-	return last.Seq, err
+	if a.AuditSeq != last.Seq || a.AuditHash != last.Hash {
+		return last.Seq, fmt.Errorf("%w: entries are missing after %d", ErrAudit, last.Seq)
+	}
+	return last.Seq, nil
 }
