@@ -2,12 +2,15 @@ package receipt_test
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/x509"
 	"fmt"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/ceralacca/go-pec/internal/testpki"
 	"github.com/ceralacca/go-pec/pec"
 	"github.com/ceralacca/go-pec/pec/pectest"
 	"github.com/ceralacca/go-pec/receipt"
@@ -823,13 +826,32 @@ func TestOrdinaryMail(t *testing.T) {
 	})
 	tests := []struct{ name, reason, in string }{
 		{"text", "nothing to judge", "From: a@mail.example\r\n\r\nHello.\r\n"},
-		{"empty", "a message of nothing", ""},
 		{"head only", "a message without a body", "Subject: x\r\n"},
 		{"bounce", "a report of an ordinary mail system", "Content-Type: multipart/report; boundary=b\r\n\r\n--b\r\n\r\n\r\n--b--\r\n"},
 		{"PGP", "signed by other means", "Content-Type: multipart/signed; protocol=\"application/pgp-signature\"; boundary=b\r\n\r\n--b--\r\n"},
 		{"opaque S/MIME", "signed in a way that PEC does not use", "Content-Type: application/pkcs7-mime\r\n\r\nMII=\r\n"},
 		{"signed by a person", "S/MIME, and not PEC", string(signed)},
 		{"talks of PEC", "a subject says nothing", "Subject: ACCETTAZIONE: x\r\nX-TipoRicevuta: breve\r\n\r\nHello.\r\n"},
+	}
+	// A person's signature, made in ways that are not those of PEC.
+	person := testpki.Authority(t, "p256 person", func(c *x509.Certificate) { c.IsCA = false })
+	const note = "Content-Type: text/plain\r\n\r\nHello.\r\n"
+	for name, change := range map[string]func(*testpki.Signer){
+		"signed by a person, without attributes":     func(s *testpki.Signer) { s.NoAttributes = true },
+		"signed by a person, with another digest":    func(s *testpki.Signer) { s.DigestAlgorithm = testpki.Algorithm(testpki.DigestOIDs[crypto.SHA224]) },
+		"signed by a person, with another algorithm": func(s *testpki.Signer) { s.SignatureAlgorithm = testpki.DER(0x30, testpki.OID("1.3.101.112")) },
+		"signed by a person, by an unknown issuer":   func(*testpki.Signer) {},
+	} {
+		signer := testpki.Signer{Certificate: person, Digest: crypto.SHA256, Content: []byte(note)}
+		change(&signer)
+		raw := n.forge(t, caseOf(t, "acceptance"), n.alfa, &pectest.Tamper{
+			Header: func([]pectest.Field) []pectest.Field { return []pectest.Field{{Name: "From", Value: "a@mail.example"}} },
+			Entity: func([]byte) []byte { return []byte(note) },
+			Signature: func([]byte) []byte {
+				return testpki.SignedData{Certificates: [][]byte{person.Raw}, Signers: [][]byte{signer.Encode(t)}}.Encode()
+			},
+		})
+		tests = append(tests, struct{ name, reason, in string }{name, "not PEC, so nobody to judge", string(raw)})
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -839,6 +861,17 @@ func TestOrdinaryMail(t *testing.T) {
 				t.Log(test.reason)
 			}
 		})
+	}
+}
+
+// TestNoMessage gives what is no message at all.
+func TestNoMessage(t *testing.T) {
+	for _, in := range []string{"", "\r\n", "\n\nSubject: x", "Hello.\r\n", "\x00\x01\x02", "From MAILER Fri Sep  4 10:15:30 2026\nSubject: x\n\n"} {
+		m, err := receipt.VerifyMessage(strings.NewReader(in), receipt.Options{})
+		wantRefusal(t, m, err, badHead)
+		if u, err := receipt.Parse(strings.NewReader(in), receipt.Limits{}); u != nil || receipt.VerdictOf(err) != receipt.Malformed {
+			t.Errorf("Parse(%q) = %v, %v, want it malformed", in, u, err)
+		}
 	}
 }
 

@@ -74,7 +74,6 @@ func TestParseTakesAnything(t *testing.T) {
 			Header: dropHeader(pec.HeaderReceipt), Entity: func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("daticert.xml"), []byte("x.xml")) },
 		}), pec.CategoryOrdinary, false, receipt.CodeNotPEC, "ordinary mail, signed"},
 		{"ordinary mail", "Subject: x\r\n\r\nHello.\r\n", pec.CategoryOrdinary, false, receipt.CodeNotPEC, "nothing of PEC"},
-		{"nothing", "", pec.CategoryOrdinary, false, receipt.CodeNotPEC, "a message of nothing"},
 		{"bounce", "Content-Type: multipart/report; boundary=b\r\n\r\n--b--\r\n", pec.CategoryDSN, false, receipt.CodeNotPEC, "nothing of PEC"},
 		{"REM", "REM-MessageType: x\r\n\r\n", pec.CategoryREM, false, receipt.CodeREM, "the successor of PEC"},
 		{"receipt and envelope at once", "X-Ricevuta: accettazione\r\nX-Trasporto: errore\r\n\r\n", pec.CategoryReceipt, false, "not-signed", "suspicious"},

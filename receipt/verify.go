@@ -70,12 +70,15 @@ func (v *verification) header(h smime.Header) error {
 }
 
 // explain turns an error of parsing into one of this package. Mail that says
-// nothing of PEC is not at fault for having no signature, or a bad one.
+// nothing of PEC is not at fault for having no signature, or one of another kind.
 func (v *verification) explain(err error) error {
-	if !isPEC(v.class.Category) && (errors.Is(err, smime.ReasonNotSigned) || errors.Is(err, smime.ReasonProfile)) {
-		return notPEC()
+	err = fromSMIME(err)
+	if verdict := VerdictOf(err); verdict == Inconclusive || verdict == Rejected {
+		if v.read(); v.isOrdinary() && !errors.Is(err, CodeREM) {
+			return notPEC()
+		}
 	}
-	return fromSMIME(err)
+	return err
 }
 
 // isPEC reports whether a message says that it is one of PEC.

@@ -266,8 +266,8 @@ func TestNotAMessage(t *testing.T) {
 		input string
 		want  smime.Reason
 	}{
-		{"", smime.ReasonNotSigned},
-		{"\r\n", smime.ReasonNotSigned},
+		{"", smime.ReasonHead},
+		{"\r\n", smime.ReasonHead},
 		{"Subject: no body", smime.ReasonNotSigned},
 		{"not a message", smime.ReasonHead},
 		{"Content-Type: multipart/signed; protocol=\"application/pkcs7-signature\"; boundary=a", smime.ReasonMIME},

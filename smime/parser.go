@@ -109,6 +109,9 @@ func (p *parser) startBody(raw []byte) error {
 	if err != nil {
 		return explain(err, ReasonHead, partHeader)
 	}
+	if len(head.Fields) == 0 {
+		return refusef(ReasonHead, partHeader, "it has no field: this is no message")
+	}
 	p.u.header = Header{*head}
 	if p.opts.Header != nil {
 		if err := p.opts.Header(p.u.header); err != nil {
@@ -158,7 +161,7 @@ func checkSignedType(mt *rawmime.MediaType) error {
 	case "application/pkcs7-mime", "application/x-pkcs7-mime":
 		return refusef(ReasonProfile, partHeader, "opaque S/MIME, not multipart/signed")
 	default:
-		return refuse(ReasonNotSigned, partHeader, nil)
+		return refusef(ReasonNotSigned, partHeader, "not multipart/signed")
 	}
 	protocol, _ := mt.Param("protocol")
 	if !isSignatureType(strings.ToLower(protocol)) {
