@@ -1,22 +1,47 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf16"
 
 	"github.com/ceralacca/go-pec/pec"
 	"github.com/ceralacca/go-pec/receipt"
 )
 
 // jsonLines writes one object a line.
-type jsonLines struct{ enc *json.Encoder }
+type jsonLines struct{ w io.Writer }
 
-func newJSONLines(w io.Writer) jsonLines {
-	enc := json.NewEncoder(w)
+func newJSONLines(w io.Writer) jsonLines { return jsonLines{w} }
+
+// write writes a record. Characters that could command the terminal on which
+// somebody looks at it are escaped; JSON itself asks for that of some only.
+func (j jsonLines) write(rec record) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	return jsonLines{enc}
+	if err := enc.Encode(rec); err != nil {
+		return err
+	}
+	var line strings.Builder
+	for _, c := range strings.TrimSuffix(b.String(), "\n") {
+		if !unicode.IsControl(c) && !unicode.Is(unicode.Cf, c) {
+			line.WriteRune(c)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{c}) {
+			fmt.Fprintf(&line, `\u%04x`, unit)
+		}
+	}
+	line.WriteByte('\n')
+	_, err := io.WriteString(j.w, line.String())
+	return err
 }
 
 // record is what scripts read. Fields of evidence come from signed data and are
@@ -51,7 +76,7 @@ func (j jsonLines) print(r result) error {
 	if r.err != nil {
 		code, detail := reason(r.err)
 		rec.Reason, rec.Detail = optional(code), optional(detail)
-		return j.enc.Encode(rec)
+		return j.write(rec)
 	}
 	rec.Kind = optional(string(r.message.Kind()))
 	rec.SignerEmail = optional(r.message.Signer().Address.String())
@@ -61,7 +86,7 @@ func (j jsonLines) print(r result) error {
 	if data, ok := certData(r.message); ok {
 		rec.setData(data)
 	}
-	return j.enc.Encode(rec)
+	return j.write(rec)
 }
 
 func (j jsonLines) end() error { return nil }

@@ -5,7 +5,8 @@
 // Each message is judged as of the instant that it certifies itself: providers'
 // certificates last two or three years, receipts are kept for ten. Nothing is
 // fetched from the network. Of a folder, the files that end in .eml are judged,
-// and those of the folders in it. "-" is standard input.
+// and those of the folders in it. "-" is standard input. What can't be read keeps
+// nothing else from being judged.
 //
 // The verdict is one of four:
 //
@@ -105,8 +106,19 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "verify: %v\n", err)
+	}
+	status := exitVerified
+	if len(messages) > 0 {
+		status = show(messages, opts, f, stdout, stderr)
+	}
+	if err != nil {
 		return exitUsage
 	}
+	return status
+}
+
+// show judges messages and writes what is found in the form that the flags ask for.
+func show(messages []message, opts receipt.Options, f *flags, stdout, stderr io.Writer) int {
 	if f.json {
 		return judge(messages, opts, newJSONLines(stdout), stderr)
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -193,7 +194,7 @@ func TestJSON(t *testing.T) {
 		{"altered", []string{issuers, altered}, refusedObject(altered, "rejected", "content-altered", "signed part: content differs from what was signed (RFC 5652, section 5.4)")},
 		{"other authority", []string{acceptance}, refusedObject(acceptance, "rejected", "untrusted-issuer", "certificate (RFC 6109, section 2.2.2)")},
 		{"nobody to judge by", []string{"-only-issuers", acceptance}, refusedObject(acceptance, "parsed-but-unverified", "no-anchor", "certificate")},
-		{"not signed", []string{issuers, unsigned}, refusedObject(unsigned, "parsed-but-unverified", "not-signed", "header")},
+		{"not signed", []string{issuers, unsigned}, refusedObject(unsigned, "parsed-but-unverified", "not-signed", "header: not multipart/signed")},
 		{"ordinary", []string{issuers, ordinary}, refusedObject(ordinary, "parsed-but-unverified", "not-pec", "header")},
 		{"cut short", []string{issuers, short}, refusedObject(short, "malformed", "bad-mime", "message: close delimiter missing (RFC 2046, section 5.1)")},
 	}
@@ -357,7 +358,7 @@ func TestInputs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const verified, notPEC = "verified", "parsed-but-unverified not-pec"
+	const verified, notPEC, noMessage = "verified", "parsed-but-unverified not-pec", "malformed bad-head"
 	tests := []struct {
 		name   string
 		stdin  string
@@ -371,7 +372,7 @@ func TestInputs(t *testing.T) {
 		{"folder", "", []string{w.path("in")}, []string{verified, verified}, exitVerified},
 		{"folder and file", "", []string{bad, w.path("in")}, []string{notPEC, verified, verified}, exitRefused},
 		{"standard input", string(raw), []string{"-"}, []string{verified}, exitVerified},
-		{"standard input and a file", "", []string{"-", good}, []string{notPEC, verified}, exitRefused},
+		{"standard input and a file", "", []string{"-", good}, []string{noMessage, verified}, exitRefused},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -381,15 +382,50 @@ func TestInputs(t *testing.T) {
 			}
 		})
 	}
-	if runtime.GOOS != "windows" && os.Getuid() != 0 {
-		locked := w.write(t, "locked.eml", raw)
-		if err := os.Chmod(locked, 0); err != nil {
-			t.Fatal(err)
+}
+
+// TestWhatCannotBeRead puts all sorts of things beside a good message, which must
+// be verified all the same.
+func TestWhatCannotBeRead(t *testing.T) {
+	w := newWorld(t, present, nil)
+	raw, err := os.ReadFile(w.message(t, "in/z.eml", pec.KindAcceptance, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.write(t, "in/a-empty.eml", nil)
+	w.write(t, "in/b-junk.eml", bytes.Repeat([]byte{0xff, 0, '\r', 0x80, '\n'}, 10_000))
+	want := []string{"malformed bad-head", "malformed bad-head"}
+	if err := os.MkdirAll(w.path("in/folder.eml"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if runtime.GOOS != "windows" {
+		w.write(t, "in/c-\xe0 in Latin 1.eml", raw)
+		want = append(want, "verified")
+		for name, target := range map[string]string{"in/d-nowhere.eml": "nothing.eml", "in/e-link.eml": "z.eml", "in/f-circle.eml": ".", "in/g-circle": ".", "link": "in"} {
+			if err := os.Symlink(target, w.path(name)); err != nil {
+				t.Fatal(err)
+			}
 		}
-		status, got := verdicts(t, "", now, issuers, locked)
-		if status != exitRefused || !slices.Equal(got, []string{"malformed unreadable"}) {
-			t.Errorf("a file that can't be read: status %d, %q", status, got)
+		want = append(want, "malformed unreadable", "verified")
+	}
+	want = append(want, "verified")
+	for _, folder := range []string{"in", "link"} {
+		if _, err := os.Stat(w.path(folder)); err != nil {
+			continue
 		}
+		status, got := verdicts(t, "", now, "-issuers="+w.path("issuers.pem"), w.path(folder))
+		if status != exitRefused || !slices.Equal(got, want) {
+			t.Errorf("%s: status %d, %q, want %d, %q", folder, status, got, exitRefused, want)
+		}
+	}
+
+	// A folder that can't be opened, as the walk tells of it.
+	var found folderMessages
+	if err := found.visit("locked", nil, fs.ErrPermission); err != nil || len(found) != 1 {
+		t.Fatalf("visit = %v, %d messages, want the walk to go on, and one", err, len(found))
+	}
+	if r := found[0].verify(receipt.Options{}); !errors.Is(r.err, fs.ErrPermission) || verdict(r.err) != receipt.Malformed {
+		t.Errorf("verify = %v, want it malformed, and the reason", r.err)
 	}
 }
 
@@ -414,7 +450,6 @@ func TestWrongUsage(t *testing.T) {
 		{"bad switch", []string{"-legacy=perhaps", good}, "-legacy"},
 		{"bad time", []string{"-now=yesterday", good}, "-now"},
 		{"no such file", []string{w.path("nothing.eml")}, "nothing.eml"},
-		{"one of two files missing", []string{good, w.path("nothing.eml")}, "nothing.eml"},
 		{"folder without messages", []string{w.path("empty")}, ".eml"},
 		{"no such issuers", []string{"-issuers=" + w.path("nothing.pem"), good}, "nothing.pem"},
 		{"issuers that are not PEM", []string{"-issuers=" + garbage, good}, "garbage"},
@@ -434,7 +469,11 @@ func TestWrongUsage(t *testing.T) {
 			}
 		})
 	}
-	status, _, errs := call(t, "", "-h")
+	status, out, errs := call(t, "", "-json", w.path("nothing.eml"), good, w.path("empty"), good)
+	if status != exitUsage || len(objects(t, out)) != 2 || !strings.Contains(errs, "nothing.eml") || !strings.Contains(errs, "empty") {
+		t.Errorf("two files and two names of nothing: status %d, %q, %q, want %d, two objects and both names", status, out, errs, exitUsage)
+	}
+	status, _, errs = call(t, "", "-h")
 	if status != exitVerified || !strings.Contains(errs, "usage: verify [flags] FILE|FOLDER|-...") {
 		t.Errorf("-h: status %d, %q, want %d and the usage", status, errs, exitVerified)
 	}
@@ -494,12 +533,21 @@ func TestNothingOfAMessageReachesTheTerminal(t *testing.T) {
 			return slices.DeleteFunc(f, func(f pectest.Field) bool { return f.Name == "Subject" })
 		}}
 	})
+	commands := func(out string) {
+		t.Helper()
+		if i := strings.IndexFunc(out, func(r rune) bool { return r < ' ' && r != '\n' || r == '\u202e' || r == '\u009b' }); i >= 0 {
+			t.Errorf("a control character got through at %d:\n%q", i, out)
+		}
+	}
 	_, out, _ := call(t, "", now, "-issuers="+w.path("issuers.pem"), file)
 	if strings.Count(out, "\nVERIFIED") != 0 || !strings.HasPrefix(out, "VERIFIED  ") {
 		t.Errorf("a line was faked, or the message not verified:\n%q", out)
 	}
-	if i := strings.IndexFunc(out, func(r rune) bool { return r < ' ' && r != '\n' || r == '\u202e' || r == '\u009b' }); i >= 0 {
-		t.Errorf("a control character got through at %d:\n%q", i, out)
+	commands(out)
+	_, out, _ = call(t, "", "-json", now, "-issuers="+w.path("issuers.pem"), file)
+	commands(out)
+	if got := objects(t, out)[0]["errore_esteso"]; strings.ReplaceAll(evil[4:], "\r\n", "\n") != got && evil[4:] != got {
+		t.Errorf("errore_esteso = %q, want what the message holds, %q", got, evil[4:])
 	}
 	if runtime.GOOS == "windows" {
 		return
