@@ -1,0 +1,5 @@
+//go:build race
+
+package receipt_test
+
+const underRace = true // tests are many times slower
