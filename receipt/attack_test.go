@@ -529,6 +529,7 @@ func attacks() map[string][]attack {
 
 // TestAttacks tries every attack on every kind of message, in every dialect.
 func TestAttacks(t *testing.T) {
+	t.Parallel()
 	for rule, list := range attacks() {
 		for _, a := range list {
 			t.Run(rule+"/"+a.name, func(t *testing.T) {
@@ -550,12 +551,17 @@ func TestAttacks(t *testing.T) {
 	}
 }
 
-func (a *attack) try(b *bench) {
-	var tamper pectest.Tamper
-	if a.tamper != nil {
-		tamper = a.tamper(b)
+// tampered composes a message that somebody tampered with, if tamper is not nil.
+func tampered(b *bench, tamper func(*bench) pectest.Tamper) []byte {
+	if tamper == nil {
+		return b.n.honest(b, b.c)
 	}
-	raw := b.n.forge(b, b.c, b.n.issuer(b.c), &tamper)
+	t := tamper(b)
+	return b.n.forge(b, b.c, b.n.issuer(b.c), &t)
+}
+
+func (a *attack) try(b *bench) {
+	raw := tampered(b, a.tamper)
 	if a.raw != nil {
 		raw = a.raw(b, raw)
 	}
@@ -698,6 +704,7 @@ var harmless = []struct {
 // TestHarmless checks that what proves nothing does not refuse, and fills no
 // field.
 func TestHarmless(t *testing.T) {
+	t.Parallel()
 	for _, h := range harmless {
 		t.Run(h.name, func(t *testing.T) {
 			for _, dialect := range dialectNames {
@@ -708,16 +715,12 @@ func TestHarmless(t *testing.T) {
 					}
 					t.Run(dialect+"/"+c.name, func(t *testing.T) {
 						b := &bench{t, n, c}
-						honest := n.forge(t, c, n.issuer(c), nil)
+						honest := n.honest(t, c)
 						want, err := receipt.VerifyMessage(bytes.NewReader(honest), n.options())
 						if err != nil {
 							t.Fatal(err)
 						}
-						var tamper pectest.Tamper
-						if h.tamper != nil {
-							tamper = h.tamper(b)
-						}
-						raw := n.forge(t, c, n.issuer(c), &tamper)
+						raw := tampered(b, h.tamper)
 						if h.raw != nil {
 							raw = h.raw(b, raw)
 						}
@@ -741,10 +744,11 @@ func TestHarmless(t *testing.T) {
 // TestReplay sends the signed body of a receipt again, under other headers: it
 // is the same receipt, which its digest tells.
 func TestReplay(t *testing.T) {
+	t.Parallel()
 	for _, dialect := range dialectNames {
 		n := sharedNetwork(t, dialect)
 		for _, c := range allCases() {
-			raw := n.forge(t, c, n.issuer(c), nil)
+			raw := n.honest(t, c)
 			m, err := receipt.VerifyMessage(bytes.NewReader(raw), n.options())
 			if err != nil {
 				t.Fatal(err)

@@ -335,6 +335,7 @@ func verifyWithOpenSSL(t *testing.T, raw, cas []byte, at time.Time) []byte {
 // TestOpenSSLFindsTheSame verifies the real messages, and messages of every kind
 // in every dialect, with another program, and compares what it says was signed.
 func TestOpenSSLFindsTheSame(t *testing.T) {
+	t.Parallel()
 	check := func(t *testing.T, raw, cas []byte, opts receipt.Options) {
 		m, err := receipt.VerifyMessage(bytes.NewReader(raw), opts)
 		if err != nil {

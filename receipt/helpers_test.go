@@ -68,6 +68,20 @@ func (n *network) issuer(c kindCase) *pectest.Provider {
 	return n.alfa
 }
 
+// honest composes a message as its provider does, once: it is the same each time.
+func (n *network) honest(t testing.TB, c kindCase) []byte {
+	t.Helper()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.messages == nil {
+		n.messages = make(map[string][]byte)
+	}
+	if n.messages[c.name] == nil {
+		n.messages[c.name] = n.forge(t, c, n.issuer(c), nil)
+	}
+	return bytes.Clone(n.messages[c.name])
+}
+
 // forge composes a message, not as an honest provider would.
 func (n *network) forge(t testing.TB, c kindCase, by *pectest.Provider, tamper *pectest.Tamper) []byte {
 	t.Helper()

@@ -26,6 +26,9 @@ type network struct {
 	alfa      *pectest.Provider // the sender's
 	beta      *pectest.Provider // the recipients'
 	directory pec.Directory     // of these two
+
+	mu       sync.Mutex
+	messages map[string][]byte // :: name of a case → its message, as honest gives it
 }
 
 // testAuthority issues all certificates that tests do not want otherwise.
@@ -207,6 +210,7 @@ func dialects() map[string]pectest.Dialect {
 }
 
 func TestEveryKindInEveryDialect(t *testing.T) {
+	t.Parallel()
 	for name, dialect := range dialects() {
 		n := newNetwork(t, pectest.ProviderConfig{Dialect: dialect})
 		for _, c := range kindCases {
@@ -256,6 +260,7 @@ func checkRemarks(t *testing.T, n *network, remarks []receipt.Remark) {
 }
 
 func TestAnomalyEnvelope(t *testing.T) {
+	t.Parallel()
 	const ordinary = "Received: from mail.example by mx\r\n" +
 		"From: \"Someone\" <someone@mail.example>\r\nTo: comune@pec.beta.example\r\n" +
 		"Subject: Re: =?utf-8?q?citt=C3=A0?=\r\nMessage-ID: <1@mail.example>\r\n\r\nHello.\r\n"
@@ -290,6 +295,7 @@ func TestAnomalyEnvelope(t *testing.T) {
 // TestProofOfContent proves the message sent by every form of delivery receipt,
 // whatever the provider took the hashes of.
 func TestProofOfContent(t *testing.T) {
+	t.Parallel()
 	readings := []receipt.HashReading{
 		receipt.HashDecoded, receipt.HashEncoded, receipt.HashEncodedFinal,
 		receipt.HashEncodedLF, receipt.HashEncodedLFFinal, receipt.HashEncodedJoined,

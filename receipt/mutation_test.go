@@ -62,7 +62,7 @@ func TestEveryByteCounts(t *testing.T) {
 	for _, dialect := range dialectNames {
 		n := sharedNetwork(t, dialect)
 		c := caseOf(t, smallest[dialect])
-		raw := n.forge(t, c, n.issuer(c), nil)
+		raw := n.honest(t, c)
 		honest, err := receipt.VerifyMessage(bytes.NewReader(raw), n.options())
 		if err != nil {
 			t.Fatal(err)
@@ -107,7 +107,7 @@ func TestEveryLengthCounts(t *testing.T) {
 	for _, dialect := range dialectNames {
 		n := sharedNetwork(t, dialect)
 		for _, c := range []kindCase{caseOf(t, smallest[dialect]), caseOf(t, "complete delivery"), caseOf(t, "transport envelope"), anomalyCase} {
-			raw := n.forge(t, c, n.issuer(c), nil)
+			raw := n.honest(t, c)
 			honest, err := receipt.VerifyMessage(bytes.NewReader(raw), n.options())
 			if err != nil {
 				t.Fatal(err)

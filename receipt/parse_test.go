@@ -18,7 +18,7 @@ func TestParse(t *testing.T) {
 		n := sharedNetwork(t, dialect)
 		for _, c := range allCases() {
 			t.Run(dialect+"/"+c.name, func(t *testing.T) {
-				raw := n.forge(t, c, n.issuer(c), nil)
+				raw := n.honest(t, c)
 				m, err := receipt.VerifyMessage(bytes.NewReader(raw), n.options())
 				if err != nil {
 					t.Fatal(err)

@@ -221,7 +221,7 @@ func TestNoProof(t *testing.T) {
 		if c.kind == pec.KindDelivery || c.kind == pec.KindTransport {
 			continue
 		}
-		raw := n.forge(t, c, n.issuer(c), nil)
+		raw := n.honest(t, c)
 		r, err := receipt.Verify(bytes.NewReader(raw), n.options())
 		if err != nil {
 			t.Fatal(err)

@@ -247,6 +247,7 @@ func trustIn(t testing.TB, crls []*x509.RevocationList, cas ...*x509.Certificate
 }
 
 func TestSignatures(t *testing.T) {
+	t.Parallel()
 	ca := testpki.Authority(t, "p256 authority", nil)
 	leaves := map[bool]*testpki.Certificate{}
 	for byBeta, address := range map[bool]string{false: "posta-certificata@pec.alfa.example", true: "posta-certificata@pec.beta.example"} {
@@ -363,6 +364,7 @@ var certificates = []struct {
 }
 
 func TestCertificates(t *testing.T) {
+	t.Parallel()
 	for _, test := range certificates {
 		t.Run(test.name, func(t *testing.T) {
 			for _, dialect := range []string{"opec", "jpec"} {
@@ -501,6 +503,7 @@ func TestRevocation(t *testing.T) {
 // TestLegacy checks the certificates of old: SHA-1 and short keys, only if asked
 // for, and only for messages certified before March 2017. Threat model, rule 13.
 func TestLegacy(t *testing.T) {
+	t.Parallel()
 	start := time.Date(2016, 6, 1, 0, 0, 0, 0, time.UTC)
 	ca := testpki.Authority(t, "rsa2048 old authority", func(c *x509.Certificate) { c.NotBefore, c.NotAfter = start, start.AddDate(10, 0, 0) })
 	issue := func(key string, change func(*x509.Certificate)) *testpki.Certificate {
@@ -562,9 +565,10 @@ func TestLegacy(t *testing.T) {
 // TestSHA1 checks digests of old, which are remarked, and refused from a date on
 // that the caller sets. Threat model, rule 13.
 func TestSHA1(t *testing.T) {
+	t.Parallel()
 	n := sharedNetwork(t, "opec with SHA-1")
 	for _, c := range allCases() {
-		raw := n.forge(t, c, n.issuer(c), nil)
+		raw := n.honest(t, c)
 		opts := n.options()
 		for _, from := range []time.Time{{}, certified.Add(time.Second)} {
 			opts.RefuseSHA1From = from
