@@ -10,7 +10,8 @@
 //	defer dovecot.Close()
 //
 // They are those of the Debian packages postgresql, dovecot-imapd, dovecot-lmtpd
-// and postfix. A server that is not installed is an error that wraps
+// and postfix, with libsasl2-modules if Postfix is to log in elsewhere. A server
+// that is not installed, or that only root may start, is an error that wraps
 // [ErrMissing].
 package realserver
 
@@ -18,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -137,14 +139,18 @@ func newFolder(name string) (string, error) {
 	return dir, os.Chmod(dir, 0o711)
 }
 
-// freePort returns a port of loopback that nobody listens on.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+// freePort returns a port of loopback that nobody listens on. It is below those
+// that systems lend to clients: one of them could be lent out while the server is
+// down for a moment, even to the very client that tries to reach it.
+func freePort() (port int, err error) {
+	for range 100 {
+		port = 10_000 + rand.IntN(20_000)
+		var l net.Listener
+		if l, err = net.Listen("tcp", loopback(port)); err == nil {
+			return port, l.Close()
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, err
 }
 
 // freePorts fills in several.

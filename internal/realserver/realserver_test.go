@@ -3,11 +3,14 @@
 package realserver_test
 
 import (
+	"crypto/tls"
+	"errors"
 	"net"
 	"net/url"
 	"testing"
 
 	"github.com/ceralacca/go-pec/internal/realserver"
+	"github.com/ceralacca/go-pec/internal/testpki"
 )
 
 func TestPostgreSQL(t *testing.T) {
@@ -38,4 +41,40 @@ func TestPostgreSQL(t *testing.T) {
 	if listens() {
 		t.Error("PostgreSQL still listens after Close")
 	}
+}
+
+// TestDaemons: a server comes back on the ports that it had, and leaves nothing.
+func TestDaemons(t *testing.T) {
+	dovecot, err := realserver.StartDovecot(realserver.DovecotConfig{
+		Certificate: certificate(t), Users: map[string]string{"studio@pec.alfa.example": "segretissima"},
+	})
+	realserver.Need(t, err)
+	postfix, err := realserver.StartPostfix(realserver.PostfixConfig{Certificate: certificate(t), Logins: dovecot})
+	if err != nil {
+		dovecot.Close()
+	}
+	realserver.Need(t, err)
+	for _, server := range []interface {
+		Start() error
+		Stop() error
+		Kill() error
+		Close() error
+	}{dovecot, postfix} {
+		err := errors.Join(server.Stop(), server.Start(), server.Kill(), server.Start())
+		if err := errors.Join(err, server.Close()); err != nil {
+			t.Errorf("%T stopped, killed and started again: %v", server, err)
+		}
+	}
+	for _, addr := range []string{dovecot.IMAP(), dovecot.IMAPS(), postfix.SMTP(), postfix.SMTPS()} {
+		if c, err := net.Dial("tcp", addr); err == nil {
+			c.Close()
+			t.Errorf("%s: somebody still listens", addr)
+		}
+	}
+}
+
+func certificate(t *testing.T) tls.Certificate {
+	t.Helper()
+	c := testpki.Authority(t, "p256 of the servers' authority", nil)
+	return tls.Certificate{Certificate: [][]byte{c.Raw}, PrivateKey: c.Key}
 }
