@@ -232,7 +232,7 @@ func (s *submission) acceptOrdinary() error {
 		return errLocal
 	}
 	message, err := s.site.network.spool.keep(func(w io.Writer) error {
-		_, err := io.Copy(w, io.MultiReader(strings.NewReader(s.trace), s.message.reader()))
+		_, err := copyAll(w, io.MultiReader(strings.NewReader(s.trace), s.message.reader()))
 		return err
 	})
 	if err != nil {

@@ -43,13 +43,21 @@ type AuthorityConfig struct {
 
 // NewAuthority makes an authority with fresh keys.
 func NewAuthority(c AuthorityConfig) (*Authority, error) {
+	key, err := newRSAKey()
+	if err != nil {
+		return nil, fmt.Errorf("pectest: making an authority: %w", err)
+	}
+	return newAuthority(c, key)
+}
+
+func newAuthority(c AuthorityConfig, issuerKey crypto.Signer) (*Authority, error) {
 	if c.Name == "" {
 		c.Name = "Simulated PEC CA1"
 	}
 	if c.Time.IsZero() {
 		c.Time = time.Now()
 	}
-	a := &Authority{start: c.Time}
+	a := &Authority{start: c.Time, issuerKey: issuerKey}
 	if err := a.makeCertificates(c.Name); err != nil {
 		return nil, fmt.Errorf("pectest: making an authority: %w", err)
 	}
@@ -73,15 +81,10 @@ func (a *Authority) makeCertificates(name string) error {
 	if a.root, err = sign(rootTemplate, rootTemplate, rootKey.Public(), rootKey); err != nil {
 		return err
 	}
-	issuerKey, err := newRSAKey()
-	if err != nil {
-		return err
-	}
-	a.issuerKey = issuerKey
 	t := a.authorityTemplate(name)
 	t.MaxPathLenZero = true
 	t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageEmailProtection}
-	a.issuer, err = sign(t, a.root, issuerKey.Public(), rootKey)
+	a.issuer, err = sign(t, a.root, a.issuerKey.Public(), rootKey)
 	return err
 }
 

@@ -266,14 +266,20 @@ type scanner struct {
 // Write implements io.Writer.
 func (s *scanner) Write(p []byte) (int, error) {
 	s.lines(p)
-	s.tail = append(s.tail, p...)
-	for _, sign := range virusSigns {
-		s.virus = s.virus || bytes.Contains(s.tail, sign)
+	const keep = 64 // more than a sign
+	s.look(append(s.tail, p[:min(len(p), keep)]...))
+	s.look(p)
+	if len(p) < keep {
+		p = append(s.tail, p...)
 	}
-	if keep := 64; len(s.tail) > keep {
-		s.tail = append(s.tail[:0], s.tail[len(s.tail)-keep:]...)
-	}
+	s.tail = append([]byte(nil), p[max(0, len(p)-keep):]...)
 	return len(p), nil
+}
+
+func (s *scanner) look(p []byte) {
+	for _, sign := range virusSigns {
+		s.virus = s.virus || bytes.Contains(p, sign)
+	}
 }
 
 func (s *scanner) lines(p []byte) {

@@ -11,6 +11,7 @@ import (
 	"hash"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/ceralacca/go-pec/internal/cms"
 	"github.com/ceralacca/go-pec/pec"
@@ -27,7 +28,13 @@ func (p *Provider) Compose(w io.Writer, m Message) error {
 }
 
 func (p *Provider) compose(w io.Writer, m Message) error {
-	c := &composer{provider: p, dialect: &p.config.Dialect, Message: m, out: bufio.NewWriterSize(w, 32<<10)}
+	out := outputs.Get().(*bufio.Writer)
+	out.Reset(w)
+	defer func() {
+		out.Reset(nil)
+		outputs.Put(out)
+	}()
+	c := &composer{provider: p, dialect: &p.config.Dialect, Message: m, out: out}
 	if err := c.prepare(); err != nil {
 		return err
 	}
@@ -46,6 +53,9 @@ func (p *Provider) compose(w io.Writer, m Message) error {
 	}
 	return c.out.Flush()
 }
+
+// outputs are lent to those who compose.
+var outputs = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 32<<10) }}
 
 // composer writes one message.
 type composer struct {
@@ -258,7 +268,7 @@ func (c *composer) writeOriginal() error {
 	if _, err := c.signed.Write(c.original.head()); err != nil {
 		return err
 	}
-	if _, err := io.Copy(c.signed, c.original.body); err != nil {
+	if _, err := copyAll(c.signed, c.original.body); err != nil {
 		return fmt.Errorf("copying the original: %w", err)
 	}
 	return nil
@@ -278,12 +288,12 @@ func (c *composer) boundary() string {
 // writeBase64 writes lines of 76 characters.
 func writeBase64(w io.Writer, b []byte) {
 	const perLine = 57
-	var lines strings.Builder
+	lines := make([]byte, 0, base64.StdEncoding.EncodedLen(len(b))+2*(len(b)/perLine+1))
 	for len(b) > 0 {
 		n := min(perLine, len(b))
-		lines.WriteString(base64.StdEncoding.EncodeToString(b[:n]))
-		lines.WriteString("\r\n")
+		lines = base64.StdEncoding.AppendEncode(lines, b[:n])
+		lines = append(lines, "\r\n"...)
 		b = b[n:]
 	}
-	io.WriteString(w, lines.String())
+	w.Write(lines)
 }

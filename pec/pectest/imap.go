@@ -253,7 +253,7 @@ func (s *imapSession) Append(name string, r imap.LiteralReader, o *imap.AppendOp
 	if f == nil {
 		return nil, no(imap.ResponseCodeTryCreate, "No such mailbox")
 	}
-	message, err := s.site.network.spool.keep(func(w io.Writer) error { _, err := io.Copy(w, r); return err })
+	message, err := s.site.network.spool.keep(func(w io.Writer) error { _, err := copyAll(w, r); return err })
 	if err != nil {
 		return nil, err
 	}
@@ -276,13 +276,24 @@ func (s *imapSession) Poll(w *imapserver.UpdateWriter, allowExpunge bool) error 
 	return s.view.tracker.Poll(w, allowExpunge)
 }
 
-// Idle implements imapserver.Session.
+// Idle implements imapserver.Session. What changed before it began is told at
+// once, which the tracker's own Idle forgets.
 func (s *imapSession) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 	if s.view == nil {
 		<-stop
 		return nil
 	}
-	return s.view.tracker.Idle(w, stop)
+	for {
+		changed := s.view.folder.nextChange()
+		if err := s.view.tracker.Poll(w, true); err != nil {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-stop:
+			return nil
+		}
+	}
 }
 
 // Expunge implements imapserver.Session.

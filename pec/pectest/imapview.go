@@ -151,7 +151,7 @@ func (s *imapSession) fetchItems(w *imapserver.FetchResponseWriter, m found, o *
 }
 
 func copyAndClose(w io.WriteCloser, r io.Reader) error {
-	_, err := io.Copy(w, r)
+	_, err := copyAll(w, r)
 	if closeErr := w.Close(); err == nil {
 		err = closeErr
 	}
@@ -226,6 +226,7 @@ func (f *folder) setFlags(m found, change *imap.StoreFlags, own *imapserver.Sess
 	m.stored.flags = flags
 	if i := f.indexOf(m.uid); i < len(f.messages) && f.messages[i] == m.stored {
 		f.tracker.QueueMessageFlags(uint32(i)+1, m.uid, flags, own)
+		f.announce()
 	}
 	return flags
 }

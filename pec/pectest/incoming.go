@@ -62,8 +62,8 @@ func (s *incomingSession) Data(r io.Reader) error {
 	in := s.incoming
 	scan := &scanner{}
 	w := s.site.network.spool.create()
-	if _, err := io.Copy(io.MultiWriter(w, scan), io.MultiReader(strings.NewReader(s.received()), r)); err != nil {
-		s.site.network.spool.release(w.blob.blocks)
+	if _, err := copyAll(io.MultiWriter(w, scan), io.MultiReader(strings.NewReader(s.received()), r)); err != nil {
+		w.drop()
 		return err
 	}
 	var err error

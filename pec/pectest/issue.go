@@ -252,7 +252,7 @@ func (s *site) replay(n notice) {
 	}
 	from := int64(max(0, bytes.Index(start, []byte("MIME-Version:"))))
 	message, err := s.network.spool.keep(func(w io.Writer) error {
-		_, err := io.Copy(w, io.MultiReader(strings.NewReader(header.String()), io.NewSectionReader(last, from, last.Size()-from)))
+		_, err := copyAll(w, io.MultiReader(strings.NewReader(header.String()), io.NewSectionReader(last, from, last.Size()-from)))
 		return err
 	})
 	if err != nil {

@@ -32,6 +32,44 @@ func (p *keyPool) get(n int) (*rsa.PrivateKey, error) {
 	return key()
 }
 
+// issuerKeys are the RSA keys of the issuing authorities of networks. Most tests
+// start a network, and would wait longer for its key than for all the rest. A key
+// serves one network at a time, so that no two that are running trust each other;
+// between one that is closed and a later one stands the directory, which lists
+// the certificates of one network alone.
+var issuerKeys leasedKeys
+
+// leasedKeys makes keys, and lends those out again that came back.
+type leasedKeys struct {
+	mu   sync.Mutex
+	free []*rsa.PrivateKey
+}
+
+func (l *leasedKeys) lease() (*rsa.PrivateKey, error) {
+	if key := l.take(); key != nil {
+		return key, nil
+	}
+	return newRSAKey()
+}
+
+func (l *leasedKeys) take() *rsa.PrivateKey {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := len(l.free)
+	if n == 0 {
+		return nil
+	}
+	key := l.free[n-1]
+	l.free = l.free[:n-1]
+	return key
+}
+
+func (l *leasedKeys) giveBack(key *rsa.PrivateKey) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.free = append(l.free, key)
+}
+
 func newRSAKey() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) }
 
 func newECDSAKey() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }

@@ -211,6 +211,25 @@ type folder struct {
 	uidValidity uint32
 	uidNext     imap.UID
 	messages    []*stored
+	changed     chan struct{} // closed at the next change; nil if nobody waits
+}
+
+// nextChange returns a channel that is closed when the folder changes.
+func (f *folder) nextChange() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.changed == nil {
+		f.changed = make(chan struct{})
+	}
+	return f.changed
+}
+
+// announce tells those who wait that the folder changed. f.mu must be held.
+func (f *folder) announce() {
+	if f.changed != nil {
+		close(f.changed)
+		f.changed = nil
+	}
 }
 
 // stored is a message in a folder.
@@ -232,6 +251,7 @@ func (f *folder) append(c content, flags []imap.Flag, at time.Time) imap.UID {
 	f.uidNext++
 	f.messages = append(f.messages, m)
 	f.tracker.QueueNumMessages(uint32(len(f.messages)))
+	f.announce()
 	return m.uid
 }
 
@@ -265,6 +285,7 @@ func (f *folder) remove(which func(*stored) bool) (uids []imap.UID) {
 			uids = append(uids, m.uid)
 		}
 	}
+	f.announce()
 	return uids
 }
 

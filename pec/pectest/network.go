@@ -2,6 +2,7 @@ package pectest
 
 import (
 	"context"
+	"crypto/rsa"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ import (
 type Network struct {
 	config    Config
 	profile   pec.Profile
+	issuerKey *rsa.PrivateKey // on loan
 	authority *Authority
 	directory *pec.ProviderIndex
 	tls       *tlsAuthority
@@ -167,7 +169,10 @@ func (n *Network) start() error {
 	if n.journal, err = newJournal(c.Journal); err != nil {
 		return err
 	}
-	if n.authority, err = NewAuthority(AuthorityConfig{Time: c.Start}); err != nil {
+	if n.issuerKey, err = issuerKeys.lease(); err != nil {
+		return err
+	}
+	if n.authority, err = newAuthority(AuthorityConfig{Time: c.Start}, n.issuerKey); err != nil {
 		return err
 	}
 	if n.tls, err = newTLSAuthority(c.Host, c.Start); err != nil {
@@ -238,6 +243,9 @@ func (n *Network) close() error {
 	}
 	n.tasks.stop()
 	n.running.Wait()
+	if n.issuerKey != nil {
+		issuerKeys.giveBack(n.issuerKey)
+	}
 	var errs []error
 	if n.spool != nil {
 		errs = append(errs, n.spool.close())

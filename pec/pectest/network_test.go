@@ -574,6 +574,47 @@ func TestIMAP(t *testing.T) {
 	checkFolders(t, c)
 }
 
+// TestIdle checks that a client learns of mail that came before it idles, and
+// while it does.
+func TestIdle(t *testing.T) {
+	n := newTestNetwork(t, pectest.Scenario{})
+	exist := make(chan uint32, 10)
+	a := n.Account(comune)
+	c, err := imapclient.DialTLS(a.IMAP.Addr(), &imapclient.Options{
+		TLSConfig: n.TLSConfig(),
+		UnilateralDataHandler: &imapclient.UnilateralDataHandler{Mailbox: func(d *imapclient.UnilateralDataMailbox) {
+			if d.NumMessages != nil {
+				exist <- *d.NumMessages
+			}
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Login(a.User, a.Password).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Select("INBOX", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	send(t, n, mail{id: "before", to: []string{comune}})
+	if _, err := c.Idle(); err != nil {
+		t.Fatal(err)
+	}
+	for want := uint32(1); want <= 2; want++ {
+		select {
+		case got := <-exist:
+			if got != want {
+				t.Errorf("the server says that %d messages exist, want %d", got, want)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("the server never said that %d messages exist", want)
+		}
+		send(t, n, mail{id: fmt.Sprint("while", want), to: []string{comune}})
+	}
+}
+
 // checkFolders appends, moves, flags and expunges.
 func checkFolders(t *testing.T, c *imapclient.Client) {
 	t.Helper()

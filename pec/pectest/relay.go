@@ -2,7 +2,6 @@ package pectest
 
 import (
 	"errors"
-	"io"
 	"slices"
 	"sync"
 	"time"
@@ -99,7 +98,7 @@ func (s *site) hand(client *smtp.Client, p *parcel) error {
 	if err != nil {
 		return err
 	}
-	if _, err := io.Copy(w, p.message.reader()); err != nil {
+	if _, err := copyAll(w, p.message.reader()); err != nil {
 		return err
 	}
 	return w.Close()

@@ -267,8 +267,8 @@ func (f *faultyReader) Read(p []byte) (int, error) {
 func (s *submissionSession) receive(r io.Reader) (*submission, error) {
 	w := s.site.network.spool.create()
 	sub := &submission{submissionSession: s, scan: &scanner{}}
-	if _, err := io.Copy(io.MultiWriter(w, sub.scan), r); err != nil {
-		s.site.network.spool.release(w.blob.blocks)
+	if _, err := copyAll(io.MultiWriter(w, sub.scan), r); err != nil {
+		w.drop()
 		return nil, err
 	}
 	sub.sum = hex.EncodeToString(w.sum())
