@@ -99,6 +99,51 @@ func TestCurl(t *testing.T) {
 	}
 }
 
+// TestWhatIsPrinted does, in a shell, what the program says that one can do.
+func TestWhatIsPrinted(t *testing.T) {
+	shell, curl := program(t, "sh"), program(t, "curl")
+	program(t, "openssl")
+	r := start(t)
+	dir := t.TempDir()
+	do := func(program string) string {
+		t.Helper()
+		command := r.command(t, program)
+		cmd := exec.CommandContext(t.Context(), shell, "-c", command)
+		cmd.Dir = dir
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", command, err, err.(*exec.ExitError).Stderr)
+		}
+		return string(out)
+	}
+	do("printf")
+	const id = "<prova@pec.alfa.example>"
+	r.checkAnswered(t, r.Accounts[0], id)
+	raw := do("curl")
+	if want := r.curlFetch(t, curl, r.Accounts[0], 2); raw != want {
+		t.Errorf("the printed command reads\n%s\nwant the second message\n%s", raw, want)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "receipt.eml"), []byte(raw), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := do("openssl cms"); !strings.Contains(got, "Identificativo") {
+		t.Errorf("openssl shows %q, want the text of the receipt", got)
+	}
+}
+
+// command returns the printed command that begins with a word. One ends with the
+// paragraph.
+func (r *running) command(t *testing.T, word string) string {
+	t.Helper()
+	for paragraph := range strings.SplitSeq(r.printed, "\n\n") {
+		if strings.HasPrefix(strings.TrimSpace(paragraph), word) {
+			return paragraph
+		}
+	}
+	t.Fatalf("no command %s in what is printed:\n%s", word, r.printed)
+	return ""
+}
+
 // TestByHand types the dialogue into openssl.
 func TestByHand(t *testing.T) {
 	openssl := program(t, "openssl")
@@ -143,10 +188,7 @@ func TestSwaks(t *testing.T) {
 
 // TestFetchmail has a mail program of the nineties collect receipts.
 func TestFetchmail(t *testing.T) {
-	fetchmail, err := exec.LookPath("fetchmail")
-	if err != nil {
-		t.Skip("NOT TESTED: fetchmail is not installed")
-	}
+	fetchmail := program(t, "fetchmail")
 	r := start(t)
 	a := r.Accounts[0]
 	const id = "<fetchmail@pec.alfa.example>"

@@ -25,15 +25,21 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/ceralacca/go-pec/pec/pectest"
 )
 
 func main() {
+	// Messages lie in a file, and little memory is in use. Without this a sixth of
+	// the time would go into collecting what was thrown away.
+	debug.SetGCPercent(400)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
@@ -51,31 +57,45 @@ type options struct {
 	speed    float64
 }
 
-func parse(args []string) (options, error) {
+// maxSpeed lets a year pass in half a minute. Faster, and the time that the mail
+// takes on its way would be hours.
+const maxSpeed = 1_000_000
+
+func parse(args []string, out io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("network", flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // what is wrong is said once, by main
 	flags.StringVar(&o.dir, "dir", "", "`directory` to make and to put the files into (required)")
 	flags.IntVar(&o.accounts, "accounts", 2, "`number` of accounts, in turn at each provider")
 	flags.StringVar(&o.scenario, "scenario", "", "JSON `file` with what goes wrong")
 	flags.StringVar(&o.listen, "listen", "127.0.0.1", "`address` to listen on")
 	flags.Float64Var(&o.speed, "speed", 1, "simulated `seconds` that pass in a real one")
 	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			flags.SetOutput(out)
+			flags.PrintDefaults()
+		}
 		return o, err
 	}
+	_, _, noPort := net.SplitHostPort(o.listen)
 	switch {
+	case flags.NArg() > 0:
+		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case o.dir == "":
 		return o, errors.New("-dir is required")
 	case o.accounts < 1:
 		return o, errors.New("-accounts must be at least 1")
-	case o.speed <= 0:
-		return o, errors.New("-speed must be more than 0")
+	case !(o.speed > 0 && o.speed <= maxSpeed):
+		return o, fmt.Errorf("-speed must be more than 0 and at most %d", maxSpeed)
+	case noPort == nil:
+		return o, errors.New("-listen wants an address without a port: free ports are found, and stand in network.json")
 	}
 	return o, nil
 }
 
 // run keeps a network running until ctx ends.
 func run(ctx context.Context, args []string, out io.Writer) error {
-	o, err := parse(args)
+	o, err := parse(args, out)
 	if errors.Is(err, flag.ErrHelp) {
 		return nil
 	}
@@ -122,7 +142,11 @@ func readScenario(file string) (pectest.Scenario, error) {
 		return pectest.Scenario{}, err
 	}
 	defer f.Close()
-	return pectest.ReadScenario(f)
+	s, err := pectest.ReadScenario(f)
+	if err != nil {
+		return s, fmt.Errorf("%s: %w", file, err)
+	}
+	return s, nil
 }
 
 // settings are the content of network.json.
@@ -174,7 +198,7 @@ func (s settings) write(n *pectest.Network, dir string) error {
 func explain(out io.Writer, dir string, s settings) {
 	a := s.Accounts[0]
 	from, to := a.Address.String(), "chiunque@pec.beta.example"
-	ca := filepath.Join(dir, "tls-ca.pem")
+	ca, issuers := quote(filepath.Join(dir, "tls-ca.pem")), quote(filepath.Join(dir, "issuers.pem"))
 	fmt.Fprintf(out, "A simulated PEC network is running. Its files are in %s.\n\n", dir)
 	for _, a := range s.Accounts[:min(len(s.Accounts), 5)] {
 		fmt.Fprintf(out, "  %s  password %s  SMTP %s (%s)  IMAP %s (%s)\n",
@@ -191,5 +215,10 @@ func explain(out io.Writer, dir string, s settings) {
 		"  openssl cms -verify -in receipt.eml -CAfile %s -partial_chain\n\n"+
 		"Stop with Ctrl-C.\n",
 		from, to, ca, a.SMTP.Addr(), a.User, a.Password, from, to,
-		ca, a.User, a.Password, a.IMAP.Addr(), ca, a.SMTP.Addr(), filepath.Join(dir, "issuers.pem"))
+		ca, a.User, a.Password, a.IMAP.Addr(), ca, a.SMTP.Addr(), issuers)
+}
+
+// quote makes a path one word for a shell.
+func quote(path string) string {
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,14 +32,15 @@ import (
 
 // running is the program at work, as another process sees it.
 type running struct {
-	dir string
+	dir     string
+	printed string // what it says at the start
 	settings
 }
 
 // start runs the program until the end of the test.
 func start(t *testing.T, args ...string) *running {
 	t.Helper()
-	r := &running{dir: filepath.Join(t.TempDir(), "net")}
+	r := &running{dir: filepath.Join(t.TempDir(), "a network")}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	ready := &lineWaiter{want: "Stop with Ctrl-C.", found: make(chan struct{})}
@@ -54,6 +56,10 @@ func start(t *testing.T, args ...string) *running {
 	case err := <-done:
 		done <- nil
 		t.Fatalf("run ended: %v", err)
+	}
+	r.printed = ready.seen.String()
+	if i := slices.Index(args, "-dir"); i >= 0 {
+		r.dir = args[i+1]
 	}
 	b, err := os.ReadFile(filepath.Join(r.dir, "network.json"))
 	if err != nil {
@@ -261,16 +267,65 @@ func TestSampleScenario(t *testing.T) {
 	}
 }
 
+// TestBadArguments checks that each mistake is told, and by its name.
 func TestBadArguments(t *testing.T) {
-	for _, args := range [][]string{
-		{},
-		{"-dir", t.TempDir(), "-accounts", "0"},
-		{"-dir", t.TempDir(), "-speed", "0"},
-		{"-dir", t.TempDir(), "-scenario", "/does/not/exist.json"},
-	} {
-		if err := run(t.Context(), args, io.Discard); err == nil {
-			t.Errorf("run(%q): no error, want one", args)
+	file := func(text string) string {
+		name := filepath.Join(t.TempDir(), "scenario.json")
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
 		}
+		return name
+	}
+	dir := t.TempDir()
+	notDir := file("x")
+	tests := []struct {
+		args []string
+		want string
+	}{
+		{nil, "-dir is required"},
+		{[]string{"-dir", dir, "more"}, `unexpected argument "more"`},
+		{[]string{"-dir", dir, "-port", "25"}, "-port"},
+		{[]string{"-dir", dir, "-accounts", "0"}, "-accounts must be at least 1"},
+		{[]string{"-dir", dir, "-accounts", "x"}, `invalid value "x" for flag -accounts`},
+		{[]string{"-dir", dir, "-speed", "0"}, "-speed must be more than 0"},
+		{[]string{"-dir", dir, "-speed", "NaN"}, "-speed must be more than 0"},
+		{[]string{"-dir", dir, "-speed", "Inf"}, "-speed must be more than 0"},
+		{[]string{"-dir", dir, "-listen", "127.0.0.1:25"}, "without a port"},
+		{[]string{"-dir", dir, "-listen", "192.0.2.1"}, "listen tcp 192.0.2.1"},
+		{[]string{"-dir", notDir}, notDir},
+		{[]string{"-dir", dir, "-scenario", "/does/not/exist.json"}, "/does/not/exist.json"},
+		{[]string{"-dir", dir, "-scenario", file("{\n\"rules\": [{\"fault\": \"tired\"}]}")}, `scenario.json: pectest: reading a scenario: line 2: rule 1: no fault "tired"`},
+		{[]string{"-dir", dir, "-scenario", file(`{"rules": [{"fault": "throttle", "provider": "pec.gamma.example"}]}`)}, `no provider "pec.gamma.example"`},
+	}
+	for _, test := range tests {
+		var out bytes.Buffer
+		if err := run(t.Context(), test.args, &out); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("run(%q): %v, want an error with %q", test.args, err, test.want)
+		}
+		if out.Len() > 0 {
+			t.Errorf("run(%q) printed %q, want nothing", test.args, &out)
+		}
+	}
+}
+
+// TestDirectoryThatExists checks that a second run appends to the journal of the
+// first, and leaves nothing else of it.
+func TestDirectoryThatExists(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"network.json": "stale", "journal.jsonl": "{\"msgid\": \"<earlier>\"}\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := run(t.Context(), []string{"-dir", dir, "-listen", "192.0.2.1"}, io.Discard); err == nil {
+		t.Error("run: no error, want one")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "network.json")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("network.json of an earlier run: %v, want none while nothing runs", err)
+	}
+	r := start(t, "-dir", dir)
+	if got := r.journal(t); len(got) != 1 || got[0].MessageID != "<earlier>" {
+		t.Errorf("journal: %+v, want what stood there", got)
 	}
 }
 
@@ -284,13 +339,18 @@ func TestSignals(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "net")
 		cmd := exec.Command(binary, "-dir", dir)
 		cmd.Stderr = os.Stderr
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "network.json", func() bool {
-			_, err := os.Stat(filepath.Join(dir, "network.json"))
-			return err == nil
-		})
+		for lines := bufio.NewScanner(out); lines.Scan() && lines.Text() != "Stop with Ctrl-C."; {
+		}
+		if _, err := os.Stat(filepath.Join(dir, "network.json")); err != nil {
+			t.Fatal(err)
+		}
 		if err := cmd.Process.Signal(signal); err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"net"
+	"strconv"
 	"strings"
 
 	"github.com/emersion/go-sasl"
@@ -41,7 +43,7 @@ const (
 )
 
 // Addr returns host:port.
-func (e Endpoint) Addr() string { return fmt.Sprintf("%s:%d", e.Host, e.Port) }
+func (e Endpoint) Addr() string { return net.JoinHostPort(e.Host, strconv.Itoa(e.Port)) }
 
 // Account returns the settings of an account. Any address in a domain of the
 // network has one. It panics if the address is in no such domain, as only a slip

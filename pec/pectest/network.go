@@ -154,6 +154,9 @@ func (n *Network) start() error {
 	if err := c.Scenario.check(); err != nil {
 		return fmt.Errorf("scenario: %w", err)
 	}
+	if err := c.checkProviders(c.Scenario.Rules...); err != nil {
+		return fmt.Errorf("scenario: %w", err)
+	}
 	if c.Scenario.Profile != nil {
 		n.profile = overlay(n.profile, *c.Scenario.Profile)
 	}
@@ -293,7 +296,11 @@ func (n *Network) settleBriefly() {
 
 // Add adds a rule to the scenario of a network that is running.
 func (n *Network) Add(r Rule) error {
-	if err := r.check(); err != nil {
+	err := r.check()
+	if err == nil {
+		err = n.config.checkProviders(r)
+	}
+	if err != nil {
 		return fmt.Errorf("pectest: adding a rule: %w", err)
 	}
 	n.faults.add(r)

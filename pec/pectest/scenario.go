@@ -2,11 +2,7 @@ package pectest
 
 import (
 	"encoding/binary"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"hash/fnv"
-	"io"
 	"math"
 	"slices"
 	"strings"
@@ -50,45 +46,15 @@ type Scenario struct {
 	Rules []Rule `json:"rules"`
 }
 
-// ReadScenario reads a scenario in JSON. Fields, faults and stages that do not
-// exist are errors.
-func ReadScenario(r io.Reader) (Scenario, error) {
-	d := json.NewDecoder(r)
-	d.DisallowUnknownFields()
-	var s Scenario
-	if err := d.Decode(&s); err != nil {
-		return Scenario{}, fmt.Errorf("pectest: reading a scenario: %w", err)
-	}
-	if err := s.check(); err != nil {
-		return Scenario{}, fmt.Errorf("pectest: reading a scenario: %w", err)
-	}
-	return s, nil
-}
-
-func (s *Scenario) check() error {
-	for check, response := range s.Checks {
-		if !slices.Contains(Checks(), check) {
-			return fmt.Errorf("no check %q", check)
-		}
-		if !slices.Contains([]Response{RespondNotice, RespondSMTP, RespondNothing}, response) {
-			return fmt.Errorf("no response %q", response)
-		}
-	}
-	for i := range s.Rules {
-		if err := s.Rules[i].check(); err != nil {
-			return fmt.Errorf("rule %d: %w", i+1, err)
-		}
-	}
-	return nil
-}
-
 // Rule is one fault, and when it occurs.
 type Rule struct {
 	Fault Fault `json:"fault"`
 
 	// Recipient and Sender are an address, "*@domain" for all of a domain, or
 	// empty for all. Of IMAP and of logins, Sender is the account. A server knows
-	// neither when a client connects, and no recipient before RCPT.
+	// neither when a client connects, and no recipient before RCPT: rules that
+	// could never apply are refused. Of what happens to a message as a whole, its
+	// first recipient counts.
 	Recipient string `json:"recipient,omitempty"`
 	Sender    string `json:"sender,omitempty"`
 	// Provider is the domain of the provider at which the fault occurs; empty
@@ -241,44 +207,6 @@ const (
 	// StageLiteral: in the middle of a message that is being fetched.
 	StageLiteral Stage = "literal"
 )
-
-// faultStages are the faults, with the stages at which they can occur; the first
-// is meant if a rule names none.
-var faultStages = map[Fault][]Stage{
-	FaultLogin:    {StageAuth, StageIMAP},
-	FaultReply:    {StageMail, StageRcpt, StageDot},
-	FaultThrottle: {StageMail},
-	FaultCut:      {StageAccepted, StageConnect, StageAuth, StageMail, StageRcpt, StageData, StageDropped},
-	FaultSlow:     {StageDot, StageConnect, StageAuth, StageMail, StageRcpt, StageData},
-	FaultSilent:   {StageDot, StageConnect, StageAuth, StageMail, StageRcpt, StageData, StageAccepted, StageDropped},
-	FaultIMAPCut:  {StageLiteral, StageSelect, StageFetch},
-	FaultIMAPSlow: {StageFetch, StageSelect},
-
-	FaultRefused: nil, FaultVirusAtSender: nil,
-	FaultFull: nil, FaultUnknown: nil, FaultInvalid: nil, FaultDomain: nil,
-	FaultVirusAtRecipient: nil, FaultDelivery: nil, FaultPause: nil,
-	FaultLate: nil, FaultLost: nil, FaultDoubled: nil, FaultReordered: nil,
-	FaultForged: nil, FaultAltered: nil, FaultReplayed: nil, FaultUnsigned: nil,
-	FaultUIDValidity: nil, FaultQuota: nil, FaultForeign: nil,
-}
-
-// check refuses a rule that could never mean anything.
-func (r *Rule) check() error {
-	stages, known := faultStages[r.Fault]
-	switch {
-	case !known:
-		return fmt.Errorf("no fault %q", r.Fault)
-	case r.Stage != "" && !slices.Contains(stages, r.Stage):
-		return fmt.Errorf("fault %q does not occur at stage %q", r.Fault, r.Stage)
-	case r.Probability < 0 || r.Probability > 1 || math.IsNaN(r.Probability):
-		return errors.New("probability is not between 0 and 1")
-	case r.Skip < 0 || r.Times < 0 || r.Count < 0 || r.Bytes < 0 || r.Delay < 0:
-		return errors.New("a number is negative")
-	case r.Code != 0 && (r.Code < 400 || r.Code > 599):
-		return errors.New("code is not one of a refusal")
-	}
-	return nil
-}
 
 func (r *Rule) stage() Stage {
 	if stages := faultStages[r.Fault]; r.Stage == "" && len(stages) > 0 {

@@ -49,6 +49,18 @@ func TestReadScenarioRefuses(t *testing.T) {
 		{"fault at a stage where it can't occur", `{"rules": [{"fault": "throttle", "stage": "data"}]}`},
 		{"probability above 1", `{"rules": [{"fault": "receipt-lost", "probability": 2}]}`},
 		{"negative number", `{"rules": [{"fault": "receipt-lost", "skip": -1}]}`},
+		{"text after the end", `{"rules": []} {}`},
+		{"ends too early", `{"rules": [`},
+		{"kind that is none", `{"rules": [{"fault": "receipt-lost", "kind": "consegna"}]}`},
+		{"kind that is no receipt", `{"rules": [{"fault": "receipt-lost", "kind": "posta-certificata"}]}`},
+		{"kind of what has none", `{"rules": [{"fault": "mailbox-full", "kind": "accettazione"}]}`},
+		{"recipient that is no address", `{"rules": [{"fault": "mailbox-full", "recipient": "comune"}]}`},
+		{"recipient where none is known", `{"rules": [{"fault": "smtp-cut", "stage": "mail", "recipient": "a@b.example"}]}`},
+		{"sender where none is known", `{"rules": [{"fault": "smtp-cut", "stage": "connect", "sender": "a@b.example"}]}`},
+		{"late by nothing", `{"rules": [{"fault": "receipt-late"}]}`},
+		{"quota of nothing", `{"rules": [{"fault": "quota"}]}`},
+		{"over before it begins", `{"rules": [{"fault": "mailbox-full", "from": "2h", "until": "1h"}]}`},
+		{"bytes where none are counted", `{"rules": [{"fault": "smtp-cut", "bytes": 5}]}`},
 		{"reply that refuses nothing", `{"rules": [{"fault": "smtp-reply", "code": 250}]}`},
 		{"duration without unit", `{"rules": [{"fault": "receipt-late", "delay": "25"}]}`},
 		{"unknown check", `{"checks": {"spelling": "smtp"}}`},
@@ -60,6 +72,24 @@ func TestReadScenarioRefuses(t *testing.T) {
 				t.Errorf("ReadScenario(%s) = %+v, want an error", test.text, s)
 			}
 		})
+	}
+}
+
+// TestReadScenarioSaysWhere checks that who wrote the file finds the mistake.
+func TestReadScenarioSaysWhere(t *testing.T) {
+	tests := []struct{ text, want string }{
+		{"{\"rules\": [\n {\"fault\": \"mailbox-full\",}]}", "line 2: invalid character '}'"},
+		{"{\"seed\": 7,\n\"rules\": [{\"fault\": \"throttle\"},\n {\"fault\": \"mailbox-fulll\"}]}", `line 3: rule 2: no fault "mailbox-fulll"`},
+		{"{\"rules\": [\n\n {\"fault\": \"throttle\", \"recipent\": \"x\"}]}", `line 3: rule 1: json: unknown field "recipent"`},
+		{"{\"rules\": [{\"fault\": \"receipt-late\", \"delay\": \"1 day\"}]}", `line 1: rule 1: time: unknown unit " day"`},
+		{`{"checks": {"bcc": "maybe"}}`, `check "bcc": no response "maybe"`},
+		{"{\n\"rules\": [\n", "line 3: the text ends too early"},
+		{"{}\n{}", "line 2: more text after the end"},
+	}
+	for _, test := range tests {
+		if _, err := pectest.ReadScenario(strings.NewReader(test.text)); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("ReadScenario(%q): %v, want %q", test.text, err, test.want)
+		}
 	}
 }
 
@@ -186,6 +216,7 @@ func TestStartRefuses(t *testing.T) {
 		{"address that is not ours", pectest.Config{Host: "192.0.2.1"}},
 		{"bad rule", pectest.Config{Scenario: pectest.Scenario{Rules: []pectest.Rule{{Fault: "none"}}}}},
 		{"provider without name", pectest.Config{Sites: []pectest.SiteConfig{{}}}},
+		{"provider that is not there", pectest.Config{Scenario: pectest.Scenario{Rules: []pectest.Rule{{Fault: pectest.FaultFull, Provider: "pec.gamma.example"}}}}},
 		{"foreign mail for nobody", pectest.Config{Scenario: pectest.Scenario{Rules: []pectest.Rule{{Fault: pectest.FaultForeign, Count: 1}}}}},
 	}
 	for _, test := range tests {
