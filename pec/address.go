@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/ceralacca/go-pec/internal/limit"
 )
 
 // Address is one mailbox address, such as studio@pec.example.it. Only addresses
@@ -30,7 +32,7 @@ var ErrAddress = errors.New("pec: not a mailbox address")
 func ParseAddress(s string) (Address, error) {
 	s = strings.Trim(s, " \t\r\n")
 	if len(s) > maxAddress {
-		return Address{}, fmt.Errorf("%w: longer than %d bytes", ErrAddress, maxAddress)
+		return Address{}, fmt.Errorf("%w: %w", ErrAddress, limit.Passed(maxAddress, "bytes of an address"))
 	}
 	at := strings.IndexByte(s, '@')
 	switch {

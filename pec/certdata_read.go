@@ -351,7 +351,11 @@ func (c *certDataReader) token(tag startTag, most int) string {
 
 func (c *certDataReader) address(tag startTag) Address {
 	a, err := ParseAddress(c.field(tag, maxCertDataText))
-	if err != nil {
+	var passed *limit.Error
+	switch {
+	case errors.As(err, &passed):
+		c.passed(tag.at, int(passed.Max), passed.What)
+	case err != nil:
 		c.fail(tag.at, ErrCertDataForm, bareError(err))
 	}
 	return a

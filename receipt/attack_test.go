@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"fmt"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -144,6 +145,10 @@ var hintAttacks = []attack{
 		tamper: header(addHeader(pec.HeaderTransport, pec.TransportCertified)), want: contradicted},
 	{name: "called an anomaly", reason: "a genuine message would be shown as ordinary mail", only: hasData,
 		tamper: header(addHeader(pec.HeaderTransport, pec.TransportError)), want: contradicted},
+	{name: "X-Ricevuta in letters that fold to others", reason: "values are compared in ASCII", only: func(c kindCase) bool { return isReceipt(c) && strings.Contains(string(c.kind), "s") },
+		tamper: func(b *bench) pectest.Tamper {
+			return pectest.Tamper{Header: setHeader(pec.HeaderReceipt, strings.Replace(string(b.c.kind), "s", "\u017f", 1))}
+		}, want: contradicted},
 	{name: "anomaly called an envelope", reason: "ordinary mail would be shown as PEC", only: isAnomaly,
 		tamper: header(setHeader(pec.HeaderTransport, pec.TransportCertified)), want: noData},
 	{name: "reference to another message", reason: "the receipt would be counted for another send", only: hasData,
@@ -286,6 +291,22 @@ var placeAttacks = []attack{
 		tamper: part("Content-Type: text/xml; name=\"=?utf-8?Q?daticert=2Exml?=\"", "", "<postacert/>"), want: severalData},
 	{name: "second daticert.xml with a blank", reason: "mail programs drop it", only: hasData,
 		tamper: part("Content-Type: text/xml; name=\"daticert.xml \"", "", "<postacert/>"), want: severalData},
+	{name: "second daticert.xml by an encoded word of another charset", reason: "ASCII looks the same in it", only: hasData,
+		tamper: part("Content-Type: text/xml; name=\"=?windows-1252?B?ZGF0aWNlcnQ=?= =?x-mac?Q?.xml?=\"", "", "<postacert/>"), want: badInnerMIME},
+	{name: "second daticert.xml by an encoded word of a charset of Windows", reason: "ASCII looks the same in it", only: hasData,
+		tamper: part("Content-Type: text/xml", "Content-Disposition: attachment; filename=\"=?windows-1252?B?ZGF0aWNlcnQueG1s?=\"", "", "<postacert/>"), want: severalData},
+	{name: "second daticert.xml by an encoded word in UTF-16", reason: "only some readers know the charset", only: hasData,
+		tamper: part("Content-Type: text/xml; name=\"=?utf-16be?B?AGQAYQB0AGkAYwBlAHIAdAAuAHgAbQBs?=\"", "", "<postacert/>"), want: badInnerMIME},
+	{name: "second daticert.xml by an encoded word that is damaged", reason: "some readers decode it all the same", only: hasData,
+		tamper: part("Content-Type: text/xml; name=\"=?utf-8?B?ZGF0aWNlcnQueG1s=?=\"", "", "<postacert/>"), want: badInnerMIME},
+	{name: "second daticert.xml by an extended name in EBCDIC", reason: "only some readers know the charset", only: hasData,
+		tamper: part("Content-Type: text/xml; name*=IBM037''%84%81%A3%89%83%85%99%A3K%A7%94%93", "", "<postacert/>"), want: badInnerMIME},
+	{name: "second daticert.xml in a folder", reason: "mail programs drop folders", only: hasData,
+		tamper: part("Content-Type: text/xml; name=\"C:\\\\posta\\\\daticert.xml\"", "", "<postacert/>"), want: severalData},
+	{name: "second daticert.xml in a folder of Unix", reason: "mail programs drop folders", only: hasData,
+		tamper: part("Content-Type: text/xml; name=x", "Content-Disposition: attachment; filename*=utf-8''..%2Fdaticert.xml", "", "<postacert/>"), want: severalData},
+	{name: "second daticert.xml with a dot behind", reason: "some file systems drop it", only: hasData,
+		tamper: part("Content-Type: text/xml; name=\"daticert.xml. .\"", "", "<postacert/>"), want: severalData},
 	{name: "second daticert.xml by its name in the RFC", reason: "RFC 6109, section 4.3.3 says certdata.xml", only: hasData,
 		tamper: part("Content-Type: text/xml; name=certdata.xml", "", "<postacert/>"), want: severalData},
 	{name: "daticert.xml of another type", reason: "a part that is not XML by its type is not the data", only: hasData,
@@ -414,6 +435,13 @@ var ambiguityAttacks = []attack{
 		tamper: part("Content-Type: text/plain"), want: badInnerMIME},
 }
 
+// from sets From, in which %s is the address of the signer.
+func from(format string) func(*bench) pectest.Tamper {
+	return func(b *bench) pectest.Tamper {
+		return pectest.Tamper{Header: setHeader("From", fmt.Sprintf(format, b.n.issuer(b.c).Service()))}
+	}
+}
+
 // Rule 17: who signed, and who seems to have.
 var fromAttacks = []attack{
 	{name: "no From", reason: "mail programs would show Sender, or nothing", tamper: header(dropHeader("From")), want: wrongFrom},
@@ -442,6 +470,30 @@ var fromAttacks = []attack{
 	{name: "the address in an encoded word", reason: "readers differ in whether they decode it", tamper: func(b *bench) pectest.Tamper {
 		own := b.n.issuer(b.c).Service().String()
 		return pectest.Tamper{Header: setHeader("From", "=?utf-8?Q?"+own+"?=")}
+	}, want: wrongFrom},
+	{name: "From with a route", reason: "a route is no identity", tamper: from("<@mail.example:%s>"), want: wrongFrom},
+	{name: "From twice in one", reason: "there is one address", tamper: from("%[1]s, %[1]s"), want: wrongFrom},
+	{name: "two mailboxes in angle brackets", reason: "readers differ in which they take", tamper: from("<%s> <gestore@mail.example>"), want: wrongFrom},
+	{name: "angle brackets in angle brackets", reason: "readers differ in which they take", tamper: from("<gestore@mail.example<%s>>"), want: wrongFrom},
+	{name: "two mailboxes with a semicolon", reason: "some readers take it for a comma", tamper: from("%s; gestore@mail.example"), want: wrongFrom},
+	{name: "two mailboxes with a blank", reason: "some readers take it for a comma", tamper: from("gestore@mail.example %s"), want: wrongFrom},
+	{name: "two mailboxes on two lines", reason: "folded lines are one", tamper: from("%s\r\n ,gestore@mail.example"), want: wrongFrom},
+	{name: "comment in the address", reason: "readers differ in whether they drop it", tamper: from("%s(mail.example)"), want: wrongFrom},
+	{name: "comment before the address", reason: "readers differ in whether they drop it", tamper: from("(gestore@mail.example) %s"), want: wrongFrom},
+	{name: "nothing after the address but a dot", reason: "a domain is compared whole", tamper: from("%s."), want: wrongFrom},
+	{name: "sub-address", reason: "an address is compared whole", tamper: from("x+%s"), want: wrongFrom},
+	{name: "no-break space in front", reason: "some readers drop it", tamper: from("\u00a0%s"), want: wrongFrom},
+	{name: "zero-width space behind", reason: "nobody sees it", tamper: from("%s\u200b"), want: wrongFrom},
+	{name: "brackets in an encoded word", reason: "readers differ in when they decode", tamper: from("=?utf-8?Q?=3Cgestore=40mail=2Eexample=3E,?= %s, <x@mail.example>"), want: wrongFrom},
+	{name: "empty From", reason: "it is from nobody", tamper: header(setHeader("From", "")), want: wrongFrom},
+	{name: "empty group", reason: "it is from nobody", tamper: header(setHeader("From", "undisclosed:;")), want: wrongFrom},
+	{name: "address in letters of another script", reason: "it only looks the same", tamper: func(b *bench) pectest.Tamper {
+		own := strings.Replace(b.n.issuer(b.c).Service().String(), "c", "\u0441", 1)
+		return pectest.Tamper{Header: setHeader("From", own)}
+	}, want: wrongFrom},
+	{name: "address in a quoted local part", reason: "readers differ in what they drop", tamper: func(b *bench) pectest.Tamper {
+		local, domain, _ := strings.Cut(b.n.issuer(b.c).Service().String(), "@")
+		return pectest.Tamper{Header: setHeader("From", "\""+local+"\"@"+domain)}
 	}, want: wrongFrom},
 	{name: "From with bytes of no charset", reason: "readers differ in what they make of them, and a provider has no need of any", tamper: func(b *bench) pectest.Tamper {
 		own := b.n.issuer(b.c).Service().String()
@@ -480,6 +532,20 @@ var dataAttacks = []attack{
 		tamper: editData("<mittente>studio@", "<mittente>altro@pec.gamma.example<!-- -->studio@"), want: badData},
 	{name: "date that is none", reason: "readers make another date of it", only: hasData,
 		tamper: editData("04/09/2026", "31/09/2026"), want: badData},
+	{name: "date in digits of another script", reason: "some readers take them for digits", only: hasData,
+		tamper: editData("04/09/2026", "\u0660\u0664/\u0660\u0669/\u0662\u0660\u0662\u0666"), want: badData},
+	{name: "address in letters of another script", reason: "it only looks the same", only: hasData,
+		tamper: editData("<mittente>studio@", "<mittente>studi\u043e@"), want: badData},
+	{name: "at sign of full width", reason: "some readers take it for one", only: hasData,
+		tamper: editData("<mittente>studio@", "<mittente>studio\uff20"), want: badData},
+	{name: "entities that grow", reason: "a kilobyte becomes a gigabyte", only: hasData,
+		tamper: editData("<postacert", "<!DOCTYPE postacert [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;\">]><postacert"), want: badData},
+	{name: "included from elsewhere", reason: "nothing is fetched", only: hasData,
+		tamper: editData("<dati>", "<xi:include href=\"http://mail.example/\"/><dati>"), want: badData},
+	{name: "UTF-16", reason: "not an encoding of certification data", only: hasData,
+		tamper: editData("<?xml version=\"1.0\" encoding=\"UTF-8\"?>", "<?xml version=\"1.0\" encoding=\"UTF-16\"?>"), want: unreadableData},
+	{name: "UTF-7", reason: "markup in it is no markup to others", only: hasData,
+		tamper: editData("encoding=\"UTF-8\"", "encoding=\"UTF-7\""), want: unreadableData},
 	{name: "time without zone", reason: "an hour more or less", only: hasData,
 		tamper: editData("zona=\"+0200\"", "zona=\"\""), want: badData},
 	{name: "two addresses in one", reason: "one recipient, one element", only: hasData,
@@ -557,7 +623,35 @@ func tampered(b *bench, tamper func(*bench) pectest.Tamper) []byte {
 		return b.n.honest(b, b.c)
 	}
 	t := tamper(b)
+	change := t.Header
+	if t.Header = nil; change != nil && reflect.ValueOf(t).IsZero() {
+		return changeHeader(b, b.n.honest(b, b.c), change) // the header is not signed
+	}
+	t.Header = change
 	return b.n.forge(b, b.c, b.n.issuer(b.c), &t)
+}
+
+// changeHeader changes the header fields of a message, but for those of MIME.
+func changeHeader(b *bench, raw []byte, change func([]pectest.Field) []pectest.Field) []byte {
+	header, rest, ok := strings.Cut(string(raw), "MIME-Version: 1.0\r\n")
+	if !ok {
+		b.Fatalf("no MIME-Version in\n%s", raw)
+	}
+	var fields []pectest.Field
+	for line := range strings.Lines(header) {
+		line = strings.TrimSuffix(line, "\r\n")
+		name, value, ok := strings.Cut(line, ": ")
+		if line[0] == ' ' || line[0] == '\t' {
+			fields[len(fields)-1].Value += "\r\n" + line
+		} else if fields = append(fields, pectest.Field{Name: name, Value: value}); !ok {
+			b.Fatalf("not a header field: %q", line)
+		}
+	}
+	var changed strings.Builder
+	for _, f := range change(fields) {
+		fmt.Fprintf(&changed, "%s: %s\r\n", f.Name, f.Value)
+	}
+	return []byte(changed.String() + "MIME-Version: 1.0\r\n" + rest)
 }
 
 func (a *attack) try(b *bench) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"mime/quotedprintable"
 	"slices"
 	"strings"
@@ -215,29 +216,37 @@ func (c *content) Head(raw []byte, offset int64) error {
 		c.current = roleOriginal
 		c.originals = append(c.originals, original{
 			Section: Section{Offset: c.bodyAt + offset + int64(len(raw))},
-			named:   slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, "postacert.eml") }),
+			named:   slices.ContainsFunc(names, isOriginalName),
 		})
 	}
 	return nil
 }
 
-// isCertDataName compares with the names of the certification data. Mail programs
-// decode encoded words in names, which RFC 2047 does not allow there, and drop
-// blanks around them: what they would show as daticert.xml counts as one.
+// isCertDataName compares with the names of the certification data.
 //
 // QUIRK: RFC 6109, section 4.3.3 names this part certdata.xml; deployed
 // providers name it daticert.xml.
 func isCertDataName(name string) bool {
-	name = strings.TrimSpace(decodeText(name))
 	return strings.EqualFold(name, "daticert.xml") || strings.EqualFold(name, "certdata.xml")
 }
+
+func isOriginalName(name string) bool { return strings.EqualFold(name, "postacert.eml") }
 
 // partNames returns the names that a part has: readers differ in which of the
 // two they look at.
 func partNames(head *rawmime.Head, mt *rawmime.MediaType) ([]string, error) {
 	var names []string
-	if name, ok := mt.Param("name"); ok {
-		names = append(names, name)
+	add := func(field *rawmime.MediaType, param string) error {
+		name, ok := field.Param(param)
+		if !ok {
+			return nil
+		}
+		shown, err := shownName(name)
+		names = append(names, shown)
+		return err
+	}
+	if err := add(mt, "name"); err != nil {
+		return nil, err
 	}
 	value, err := head.Single("Content-Disposition")
 	if err != nil || value == "" {
@@ -247,11 +256,37 @@ func partNames(head *rawmime.Head, mt *rawmime.MediaType) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if name, ok := disposition.Param("filename"); ok {
-		names = append(names, name)
+	if err := add(disposition, "filename"); err != nil {
+		return nil, err
 	}
 	return names, nil
 }
+
+// shownName returns what mail programs show of a name. They decode encoded words,
+// which RFC 2047 does not allow there, and drop folders in front (RFC 2183,
+// section 2.3), and blanks and dots that file systems drop: what they would show
+// as daticert.xml counts as one. A name that some can decode and others can't is
+// refused.
+func shownName(name string) (string, error) {
+	if strings.Contains(name, "=?") {
+		decoded, err := nameDecoder.DecodeHeader(name)
+		if err != nil || strings.Contains(decoded, "=?") {
+			return "", errors.New("a name with an encoded word that can't be decoded")
+		}
+		name = decoded
+	}
+	name = name[strings.LastIndexAny(name, `/\`)+1:]
+	return strings.TrimRight(strings.TrimLeft(name, " \t"), " \t."), nil
+}
+
+// nameDecoder leaves the bytes of charsets that the standard library does not know
+// as they are: the names that matter are ASCII.
+var nameDecoder = mime.WordDecoder{CharsetReader: func(charset string, text io.Reader) (io.Reader, error) {
+	if !rawmime.HasASCII(charset) {
+		return nil, errors.New("charset that may hide ASCII")
+	}
+	return text, nil
+}}
 
 // Body implements rawmime.PartSink.
 func (c *content) Body(p []byte, _ bool) error {

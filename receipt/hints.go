@@ -25,12 +25,12 @@ func (v *verification) checkHints(kind pec.Kind) error {
 		receipt = string(kind)
 	}
 	for _, value := range header.Values(pec.HeaderReceipt) {
-		if !strings.EqualFold(value, receipt) {
+		if !sameWord(value, receipt) {
 			return contradiction(pec.HeaderReceipt)
 		}
 	}
 	for _, value := range header.Values(pec.HeaderTransport) {
-		if !strings.EqualFold(value, transport) {
+		if !sameWord(value, transport) {
 			return contradiction(pec.HeaderTransport)
 		}
 	}
@@ -43,6 +43,12 @@ func (v *verification) checkHints(kind pec.Kind) error {
 		}
 	}
 	return nil
+}
+
+// sameWord compares without regard to the case of ASCII letters. EqualFold knows
+// other letters that fold to them, but none of one byte.
+func sameWord(value, word string) bool {
+	return len(value) == len(word) && strings.EqualFold(value, word)
 }
 
 func contradiction(field string) error {

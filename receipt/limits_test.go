@@ -2,6 +2,7 @@ package receipt_test
 
 import (
 	"bytes"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -125,6 +126,13 @@ func TestLimits(t *testing.T) {
 						return replace(b, d, "&lt;6f1c0e@pec.mittente.example&gt;", strings.Repeat("x", n))
 					},
 				}
+			}},
+		{name: "bytes of an address", part: "daticert.xml", most: 320, at: 320,
+			make: func(b *bench, n int) *pectest.Tamper {
+				return &pectest.Tamper{CertData: func(d []byte) []byte {
+					const domain = "@pec.beta.example"
+					return replace(b, d, "</mittente>", "</mittente><destinatari>"+strings.Repeat("x", n-len(domain))+domain+"</destinatari>")
+				}}
 			}},
 		{name: "recipients", part: "daticert.xml", most: 10000, at: 10000,
 			make: func(b *bench, n int) *pectest.Tamper {
@@ -288,6 +296,28 @@ func TestCMSLimits(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestLimitOfPublicKeys tries one certificate with the keys of many authorities of
+// one name, and then its own.
+func TestLimitOfPublicKeys(t *testing.T) {
+	var authorities []*x509.Certificate
+	for i := range 63 {
+		authorities = append(authorities, testpki.Authority(t, fmt.Sprintf("p256 authority %d", i), nil).Certificate)
+	}
+	ca := testpki.Authority(t, "p256 authority", nil)
+	leaf := ca.Issue(t, "p256", nil)
+	n := sharedNetwork(t, "jpec")
+	raw := n.forge(t, caseOf(t, "acceptance"), n.alfa, byHand(ca, leaf, func(s *signing) []byte { return s.with(s.signer()) }, t))
+	opts := n.options()
+	opts.Directory = nil
+	opts.Trust = trustIn(t, nil, append(authorities[:62:62], ca.Certificate)...)
+	if _, err := receipt.Verify(bytes.NewReader(raw), opts); err != nil {
+		t.Errorf("with 64 operations: %v, want it verified", err)
+	}
+	opts.Trust = trustIn(t, nil, append(authorities, ca.Certificate)...)
+	m, err := receipt.VerifyMessage(bytes.NewReader(raw), opts)
+	wantRefusal(t, m, err, refusal{receipt.Malformed, codeOf(smime.ReasonLimit), "certificate"})
 }
 
 // TestLimitOfAMessage reads a little more than 100 MiB of nothing.

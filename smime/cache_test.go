@@ -24,7 +24,7 @@ func TestCacheIsBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		trust.findAnchors(i)
+		trust.findAnchors(i, &keyBudget{left: maxKeyOperations})
 		most = max(most, len(trust.known))
 	}
 	if most != maxKnown {
@@ -38,7 +38,7 @@ func TestCacheIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	trust.findAnchors(i)
+	trust.findAnchors(i, &keyBudget{left: maxKeyOperations})
 	if len(trust.known) != before {
 		t.Error("a certificate that no anchor issued is remembered")
 	}
@@ -48,7 +48,7 @@ func TestCacheIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	trust.findAnchors(first)
+	trust.findAnchors(first, &keyBudget{left: maxKeyOperations})
 	if second, err := trust.lookUp(der); err != nil || second != first {
 		t.Errorf("lookUp again = %p, %v, want %p", second, err, first)
 	}

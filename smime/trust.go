@@ -144,7 +144,7 @@ const maxCandidates = 4
 
 // issuedBy finds the signer's certificate among those of a signature, and the
 // anchor that issued it.
-func (t *Trust) issuedBy(certs [][]byte, s *cms.Signer) (*issued, error) {
+func (t *Trust) issuedBy(certs [][]byte, s *cms.Signer, keys *keyBudget) (*issued, error) {
 	var found *issued
 	candidates := 0
 	for _, der := range certs {
@@ -171,9 +171,26 @@ func (t *Trust) issuedBy(certs [][]byte, s *cms.Signer) (*issued, error) {
 		return nil, refusef(ReasonNoCertificate, partCertificate, "the signer's certificate is not in the signature")
 	}
 	if len(found.anchors) == 0 {
-		t.findAnchors(found)
+		if err := t.findAnchors(found, keys); err != nil {
+			return nil, err
+		}
 	}
 	return found, nil
+}
+
+// maxKeyOperations is the most operations with public keys that one message may
+// cost. One or two do, unless many anchors have the same name.
+const maxKeyOperations = 64
+
+// keyBudget counts them.
+type keyBudget struct{ left int }
+
+func (b *keyBudget) spend() error {
+	if b.left == 0 {
+		return explain(limit.Passed(maxKeyOperations, "operations with public keys"), ReasonLimit, partCertificate)
+	}
+	b.left--
+	return nil
 }
 
 // lookUp returns what is known of a certificate, or the certificate without
@@ -194,15 +211,23 @@ func (t *Trust) lookUp(der []byte) (*issued, error) {
 }
 
 // findAnchors finds out which anchors issued a certificate, and remembers them.
-func (t *Trust) findAnchors(i *issued) {
+func (t *Trust) findAnchors(i *issued, keys *keyBudget) error {
+	var anchors []int
 	for n, a := range t.anchors {
+		if string(a.Subject) != string(i.cert.RawIssuer) {
+			continue
+		}
+		if err := keys.spend(); err != nil {
+			return err
+		}
 		if a.signed(i.cert) {
-			i.anchors = append(i.anchors, n)
+			anchors = append(anchors, n)
 		}
 	}
-	if len(i.anchors) == 0 {
-		return
+	if len(anchors) == 0 {
+		return nil
 	}
+	i.anchors = anchors
 	i.legacy = i.cert.SignatureAlgorithm == x509.SHA1WithRSA || isShortKey(i.cert.PublicKey)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -210,13 +235,11 @@ func (t *Trust) findAnchors(i *issued) {
 		clear(t.known)
 	}
 	t.known[sha256.Sum256(i.cert.Raw)] = i
+	return nil
 }
 
 // signed reports whether the anchor's key signed cert.
 func (a Anchor) signed(cert *x509.Certificate) bool {
-	if string(a.Subject) != string(cert.RawIssuer) {
-		return false
-	}
 	switch cert.SignatureAlgorithm {
 	case x509.SHA1WithRSA:
 		// crypto/x509 refuses these in chains, and may come to refuse them at all.

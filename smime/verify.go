@@ -117,8 +117,9 @@ func verifyData(data *cms.SignedData, digests map[crypto.Hash][]byte, opts Verif
 		opts.Time = time.Now()
 	}
 	var first *Signature
+	keys := keyBudget{left: maxKeyOperations}
 	for _, s := range data.Signers {
-		sig, err := verifySigner(data, s, digests[s.Digest], opts)
+		sig, err := verifySigner(data, s, digests[s.Digest], opts, &keys)
 		if err != nil {
 			return nil, err
 		}
@@ -134,7 +135,7 @@ func verifyData(data *cms.SignedData, digests map[crypto.Hash][]byte, opts Verif
 	return first, nil
 }
 
-func verifySigner(data *cms.SignedData, s *cms.Signer, digest []byte, opts VerifyOptions) (*Signature, error) {
+func verifySigner(data *cms.SignedData, s *cms.Signer, digest []byte, opts VerifyOptions, keys *keyBudget) (*Signature, error) {
 	if err := s.CheckDigest(digest); err != nil {
 		return nil, explain(err, ReasonDigest, partSigned)
 	}
@@ -142,8 +143,11 @@ func verifySigner(data *cms.SignedData, s *cms.Signer, digest []byte, opts Verif
 	if t == nil || len(t.anchors) == 0 {
 		return nil, refuse(ReasonNoAnchor, partCertificate, nil)
 	}
-	i, err := t.issuedBy(data.Certificates, s)
+	i, err := t.issuedBy(data.Certificates, s, keys)
 	if err != nil {
+		return nil, err
+	}
+	if err := keys.spend(); err != nil {
 		return nil, err
 	}
 	if err := s.CheckSignature(i.cert.PublicKey, minLegacyRSABits); err != nil {

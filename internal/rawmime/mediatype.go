@@ -189,12 +189,24 @@ func decodeExtended(s string) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("%w: extended parameter without charset and language", ErrMediaType)
 	}
-	for _, wide := range []string{"utf-7", "utf7", "utf-16", "utf16", "utf-32", "utf32", "ucs", "iso-10646"} {
-		if strings.HasPrefix(strings.ToLower(charset), wide) {
-			return "", fmt.Errorf("%w: charset that hides ASCII", ErrMediaType)
-		}
+	if charset != "" && !HasASCII(charset) {
+		return "", fmt.Errorf("%w: charset that may hide ASCII", ErrMediaType)
 	}
 	return unescapePercent(text)
+}
+
+// asciiCharsets begin the names of charsets in which ASCII text looks like ASCII.
+var asciiCharsets = []string{
+	"us-ascii", "ascii", "utf-8", "utf8", "iso-8859", "iso8859", "iso_8859", "latin", "windows-", "cp125", "cp437", "cp85", "cp86",
+	"ibm437", "ibm85", "ibm86", "koi8", "gb", "big5", "euc-", "shift", "mac", "tis-620",
+}
+
+// HasASCII reports whether ASCII text looks the same in a charset. In UTF-16, UTF-7
+// or EBCDIC the name of a file can be written so that it takes a reader who knows
+// the charset to see it.
+func HasASCII(charset string) bool {
+	charset = strings.ToLower(charset)
+	return slices.ContainsFunc(asciiCharsets, func(known string) bool { return strings.HasPrefix(charset, known) })
 }
 
 // unescapePercent decodes %XX. Control characters are refused: a NUL ends the
