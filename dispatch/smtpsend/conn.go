@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"time"
 )
@@ -52,6 +53,20 @@ func (c *conn) listen() {
 	c.Conn.SetReadDeadline(time.Time{})
 	c.listening = true
 	c.listeners.Go(func() { c.replies <- readReply(c.r) })
+}
+
+// overhear notices what the server has said, or that it hung up, while nobody
+// listened. It listens for that long, though what was said before is there at once.
+func (c *conn) overhear(long time.Duration) {
+	if c.quiet() != nil {
+		return
+	}
+	c.Conn.SetReadDeadline(time.Now().Add(long))
+	if _, err := c.r.Peek(1); errors.Is(err, os.ErrDeadlineExceeded) {
+		return
+	}
+	c.Conn.SetReadDeadline(time.Now().Add(time.Second))
+	c.failed = &unaskedError{readReply(c.r)}
 }
 
 // SetDeadline implements net.Conn. The library calls it with the time by which

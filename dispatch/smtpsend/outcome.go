@@ -9,19 +9,20 @@ import (
 	"github.com/ceralacca/go-pec/dispatch"
 )
 
+// badSequence is the reply to a command out of turn.
+const badSequence = 503
+
 // beforeData says what an error means of a command before the message: it did
-// not leave.
+// not leave. What the server says to this session, and not to the message, is no
+// refusal: another session does better. So it is with a command out of turn, and
+// with a goodbye that came while nobody asked (RFC 5321, section 3.8), as from a
+// server that is shut down.
 func beforeData(command string, err error) dispatch.Result {
 	var refused *smtp.SMTPError
-	if errors.As(err, &refused) {
+	if errors.As(err, &refused) && refused.Code != badSequence {
 		if result, ok := refusal(refused.Code, replyText(refused)); ok {
 			return result
 		}
-	}
-	var unasked *unaskedError
-	if errors.As(err, &unasked) && unasked.reply.code == 421 {
-		// The server may say so at any time. RFC 5321, section 3.8.
-		return unaskedRefusal(unasked)
 	}
 	return notSent(fmt.Errorf("%s: %w", command, withoutText(command, err)))
 }

@@ -2,9 +2,11 @@ package smtpsend
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,7 +31,7 @@ func startPipe(t *testing.T, then func(net.Conn)) *session {
 		then(theirs)
 	}()
 	c := newConn(ours, ours, 100*time.Millisecond)
-	s := &session{client: smtp.NewClient(c), conn: c}
+	s := &session{client: smtp.NewClient(c), conn: c, used: time.Now()}
 	s.client.SubmissionTimeout = 100 * time.Millisecond
 	t.Cleanup(func() { s.Close() })
 	return s
@@ -79,6 +81,38 @@ func TestHungUpBeforeDot(t *testing.T) {
 		if got.Outcome != dispatch.OutcomeNotSent || !got.Broken || (commits > 0) != inCommit {
 			t.Errorf("hung up in commit: %t: outcome %s (%v), %d commits; want %s", inCommit, got.Outcome, got.Err, commits, dispatch.OutcomeNotSent)
 		}
+	}
+}
+
+// TestLeftAlone: what a server says while nobody talks to it is no answer to the
+// next message.
+func TestLeftAlone(t *testing.T) {
+	for name, said := range map[string]string{
+		"goodbye": "421 4.4.2 timeout exceeded\r\n", "half of it": "421", "nothing, and it hung up": "", "noise": "\x00\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			ours, theirs := net.Pipe()
+			var server sync.WaitGroup
+			server.Go(func() {
+				io.WriteString(theirs, said)
+				theirs.Close()
+			})
+			c := newConn(ours, ours, time.Minute)
+			s := &session{client: smtp.NewClient(c), conn: c, used: time.Now()}
+			c.overhear(time.Minute)
+			got := s.Submit(t.Context(), submission(strings.NewReader(text)), func() error { return nil })
+			if got.Outcome != dispatch.OutcomeNotSent || got.Code != 0 || !got.Broken {
+				t.Errorf("Submit = %+v; want %s", got, dispatch.OutcomeNotSent)
+			}
+			s.Close()
+			server.Wait()
+		})
+	}
+	s := startPipe(t, func(net.Conn) {})
+	err := s.client.Hello("localhost")
+	s.conn.overhear(time.Millisecond)
+	if err = errors.Join(err, s.client.Noop()); err != nil {
+		t.Errorf("EHLO, silence, NOOP: %v", err)
 	}
 }
 

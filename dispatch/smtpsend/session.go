@@ -16,6 +16,7 @@ type session struct {
 	client    *smtp.Client
 	conn      *conn
 	localName string
+	used      time.Time // when it was used last
 	broken    bool
 }
 
@@ -27,7 +28,11 @@ func (s *session) Submit(ctx context.Context, sub dispatch.Submission, commit fu
 		return dispatch.Result{Outcome: dispatch.OutcomeNotSent, Err: fmt.Errorf("smtpsend: %w", err), Broken: s.broken}
 	}
 	stop := context.AfterFunc(ctx, s.conn.abort)
+	if time.Since(s.used) > leftAlone {
+		s.conn.overhear(leftAlone / 50)
+	}
 	result := s.transact(ctx, sub, commit)
+	s.used = time.Now()
 	if !stop() || s.conn.quiet() != nil {
 		result.Broken = true
 	}
@@ -40,6 +45,11 @@ func (s *session) Submit(ctx context.Context, sub dispatch.Submission, commit fu
 	}
 	return result
 }
+
+// leftAlone is for how long a session must have been left alone for the server to
+// be listened to before it is told anything: it may have closed, as it does with
+// clients that do nothing.
+const leftAlone = time.Second
 
 // check looks at what must hold before the server is told anything.
 func (s *session) check(ctx context.Context, sub dispatch.Submission) error {
@@ -72,7 +82,9 @@ func (s *session) transact(ctx context.Context, sub dispatch.Submission, commit 
 	}
 	response, err := data.CloseWithResponse()
 	if err != nil {
-		return afterDot(err)
+		// QUIRK: Postfix, when its rules for the end of data refuse a message, does
+		// not end the transaction, and the next MAIL would be out of turn.
+		return s.reset(afterDot(err))
 	}
 	return dispatch.Result{
 		Outcome: dispatch.OutcomeSubmitted,

@@ -26,6 +26,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	"github.com/emersion/go-smtp"
 
@@ -81,7 +82,7 @@ func (s *Submitter) open(ctx context.Context) (*session, error) {
 		conn.abort()
 		return nil, because(ctx, err)
 	}
-	return &session{client: client, conn: conn, localName: s.config.LocalName}, nil
+	return &session{client: client, conn: conn, localName: s.config.LocalName, used: time.Now()}, nil
 }
 
 // greet makes a new connection ready for messages.

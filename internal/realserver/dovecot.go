@@ -173,10 +173,13 @@ func (d *Dovecot) IMAP() string { return loopback(d.imap) }
 // IMAPS returns where it encrypts from the first byte.
 func (d *Dovecot) IMAPS() string { return loopback(d.imaps) }
 
+// LMTP returns where the server takes mail in.
+func (d *Dovecot) LMTP() string { return loopback(d.lmtp) }
+
 // Deliver puts messages into the INBOX of a user, by LMTP. As always, the server
 // puts fields before theirs.
 func (d *Dovecot) Deliver(user string, messages ...[]byte) error {
-	conn, err := net.Dial("tcp", loopback(d.lmtp))
+	conn, err := net.Dial("tcp", d.LMTP())
 	if err != nil {
 		return fmt.Errorf("delivering: %w", err)
 	}

@@ -4,12 +4,17 @@ package realserver
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 	"text/template"
+	"time"
 )
 
 // Postfix is a submission server.
@@ -25,8 +30,10 @@ type PostfixConfig struct {
 	Certificate tls.Certificate
 	// Logins says who may log in.
 	Logins *Dovecot
-	// Settings are added to main.cf, in its language. Without any, all that is
-	// submitted is thrown away.
+	// Transport is where all mail goes, as in the file transport of Postfix:
+	// "lmtp:inet:127.0.0.1:24". Empty means that it is thrown away.
+	Transport string
+	// Settings are added to main.cf, in its language.
 	Settings string
 }
 
@@ -44,7 +51,7 @@ inet_protocols = ipv4
 alias_maps =
 alias_database =
 local_recipient_maps =
-default_transport = discard:
+default_transport = {{.Transport}}
 smtpd_tls_cert_file = {{.Dir}}/certificate
 smtpd_tls_key_file = {{.Dir}}/key
 smtpd_tls_security_level = encrypt
@@ -70,6 +77,7 @@ bounce unix - - n - 0 bounce
 defer unix - - n - 0 bounce
 trace unix - - n - 0 bounce
 smtp unix - - n - - smtp
+lmtp unix - - n - - lmtp
 discard unix - - n - - discard
 error unix - - n - - error
 retry unix - - n - - error
@@ -118,12 +126,15 @@ func (p *Postfix) initialize(c PostfixConfig) error {
 		return err
 	}
 	var mainConf, masterConf bytes.Buffer
-	values := map[string]any{"Dir": p.dir, "Settings": c.Settings, "Auth": c.Logins.auth, "SMTP": p.smtp, "SMTPS": p.smtps}
+	values := map[string]any{
+		"Dir": p.dir, "Transport": cmp.Or(c.Transport, "discard:"), "Settings": c.Settings,
+		"Auth": c.Logins.auth, "SMTP": p.smtp, "SMTPS": p.smtps,
+	}
 	root := account{}
 	err = errors.Join(
 		mainCF.Execute(&mainConf, values),
 		masterCF.Execute(&masterConf, values),
-		os.Mkdir(p.path("spool"), 0o755),
+		p.makeQueue(),
 		p.user.own(p.path("data")),
 		p.write("main.cf", mainConf.String(), root),
 		p.write("master.cf", masterConf.String(), root),
@@ -133,15 +144,64 @@ func (p *Postfix) initialize(c PostfixConfig) error {
 		return err
 	}
 	// Its parts read the configuration as the user that they run as.
-	if err := errors.Join(os.Chmod(p.path("main.cf"), 0o644), os.Chmod(p.path("master.cf"), 0o644)); err != nil {
-		return err
+	return errors.Join(os.Chmod(p.path("main.cf"), 0o644), os.Chmod(p.path("master.cf"), 0o644))
+}
+
+// queues are the folders of the queue that hold messages, in the order in which a
+// message goes through them.
+var queues = []string{"maildrop", "incoming", "active", "deferred", "hold"}
+
+// makeQueue makes the folders that "postfix check" makes, which takes a second.
+func (p *Postfix) makeQueue() error {
+	dirs := []string{"private", "public", "bounce", "corrupt", "defer", "flush", "saved", "trace"}
+	for _, dir := range append(dirs, queues...) {
+		if err := p.user.own(p.path("spool", dir)); err != nil {
+			return err
+		}
 	}
-	postfix, err := find("postfix", "/usr/sbin/postfix")
-	if err != nil {
-		return err
+	return errors.Join(
+		os.Mkdir(p.path("spool", "pid"), 0o755),
+		os.Chown(p.path("spool"), 0, 0),
+		os.Chmod(p.path("spool"), 0o755))
+}
+
+// Drain waits until the queue is empty: all that the server took is delivered.
+func (p *Postfix) Drain(ctx context.Context) error {
+	for {
+		queued, err := p.queued()
+		if queued == 0 || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%d messages in the queue of Postfix: %w", queued, ctx.Err())
+		case <-time.After(5 * time.Millisecond):
+		}
 	}
-	_, err = run(nil, postfix, "-c", p.dir, "check") // makes the folders of the queue
-	return err
+}
+
+// queued counts the messages in the queue. One that is not complete can't be
+// executed, as Postfix has it, and does not count.
+func (p *Postfix) queued() (n int, err error) {
+	for _, queue := range queues {
+		err := filepath.WalkDir(p.path("spool", queue), func(_ string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			info, err := entry.Info()
+			if err == nil && info.Mode()&0o100 != 0 {
+				n++
+			}
+			return err
+		})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // it moves from one to the other
+			return n, err
+		}
+		if err != nil {
+			n++
+		}
+	}
+	return n, nil
 }
 
 // SMTP returns where the server begins in clear text, and expects STARTTLS.
