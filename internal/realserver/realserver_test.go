@@ -4,10 +4,12 @@ package realserver_test
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"net/url"
 	"testing"
+	"time"
 
 	"github.com/ceralacca/go-pec/internal/realserver"
 	"github.com/ceralacca/go-pec/internal/testpki"
@@ -45,11 +47,12 @@ func TestPostgreSQL(t *testing.T) {
 
 // TestDaemons: a server comes back on the ports that it had, and leaves nothing.
 func TestDaemons(t *testing.T) {
+	certificate, _ := certificate(t)
 	dovecot, err := realserver.StartDovecot(realserver.DovecotConfig{
-		Certificate: certificate(t), Users: map[string]string{"studio@pec.alfa.example": "segretissima"},
+		Certificate: certificate, Users: map[string]string{"studio@pec.alfa.example": "segretissima"},
 	})
 	realserver.Need(t, err)
-	postfix, err := realserver.StartPostfix(realserver.PostfixConfig{Certificate: certificate(t), Logins: dovecot})
+	postfix, err := realserver.StartPostfix(realserver.PostfixConfig{Certificate: certificate, Logins: dovecot})
 	if err != nil {
 		dovecot.Close()
 	}
@@ -73,8 +76,22 @@ func TestDaemons(t *testing.T) {
 	}
 }
 
-func certificate(t *testing.T) tls.Certificate {
+// host is the name that the certificates of these tests are for.
+const host = "pec.alfa.example"
+
+// certificate returns a server's certificate, and the roots that vouch for it.
+func certificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
-	c := testpki.Authority(t, "p256 of the servers' authority", nil)
-	return tls.Certificate{Certificate: [][]byte{c.Raw}, PrivateKey: c.Key}
+	now := time.Now()
+	authority := testpki.Authority(t, "p256 of the servers' authority", func(c *x509.Certificate) {
+		c.NotBefore, c.NotAfter = now.AddDate(-1, 0, 0), now.AddDate(1, 0, 0)
+	})
+	leaf := authority.Issue(t, "p256 of a server", func(c *x509.Certificate) {
+		c.NotBefore, c.NotAfter = now.AddDate(0, 0, -1), now.AddDate(0, 0, 1)
+		c.EmailAddresses, c.DNSNames = nil, []string{host}
+		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	})
+	roots := x509.NewCertPool()
+	roots.AddCert(authority.Certificate)
+	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: leaf.Key}, roots
 }
