@@ -81,7 +81,7 @@ func prepare(ctx context.Context, d *dispatch.Dispatcher, account pec.Address, n
 	if err != nil {
 		return err
 	}
-	b, _, err := d.Prepare(ctx, dispatch.BatchSpec{Name: name, Account: account, Template: template, Rows: madeUp(account, count)})
+	b, _, err := d.Prepare(ctx, dispatch.BatchSpec{Name: name, Account: account, Template: template, Rows: madeUp(account, name, count)})
 	if err != nil {
 		return err
 	}
@@ -91,12 +91,12 @@ func prepare(ctx context.Context, d *dispatch.Dispatcher, account pec.Address, n
 	return d.Approve(ctx, account, name, b.Digest, signOffValid)
 }
 
-// madeUp yields rows with recipients that no other account has.
-func madeUp(account pec.Address, count int) iter.Seq2[dispatch.Row, error] {
+// madeUp yields rows with recipients that no other batch has.
+func madeUp(account pec.Address, batch string, count int) iter.Seq2[dispatch.Row, error] {
 	return func(yield func(dispatch.Row, error) bool) {
 		for i := 1; i <= count; i++ {
 			row := dispatch.Row{Line: int64(i), Fields: map[string]string{
-				"pec":     fmt.Sprintf("%s.%d@pec.beta.example", account.Local(), i),
+				"pec":     fmt.Sprintf("%s.%s.%d@pec.beta.example", account.Local(), batch, i),
 				"nome":    fmt.Sprintf("Destinatario %d", i),
 				"pratica": fmt.Sprintf("2026/%07d", i),
 			}}
