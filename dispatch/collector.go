@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -341,10 +342,16 @@ func (c *collector) verify(ctx context.Context, f *found) error {
 		return err
 	}
 	defer blob.Close()
-	whole := func() io.Reader { return io.NewSectionReader(blob, 0, blob.Size()) }
+	stored := &watchedReaderAt{r: blob}
+	c.judge(f, func() io.Reader { return io.NewSectionReader(stored, 0, blob.Size()) })
+	return stored.err // whatever the judgement is, it is about something else
+}
+
+// judge says what a message is. whole reads it.
+func (c *collector) judge(f *found, whole func() io.Reader) {
 	if f.class.Category != pec.CategoryReceipt {
 		f.bounce = readBounce(whole())
-		return nil
+		return
 	}
 	opts := c.d.cfg.Verify
 	opts.Now, opts.At = c.d.now, c.d.now()
@@ -354,7 +361,21 @@ func (c *collector) verify(ctx context.Context, f *found) error {
 		opts.At = time.Time{}
 		f.receipt, f.err = receipt.Verify(whole(), opts)
 	}
-	return nil
+}
+
+// watchedReaderAt remembers the error of a reader, which whoever reads through it
+// may take for a fault of what it reads.
+type watchedReaderAt struct {
+	r   io.ReaderAt
+	err error
+}
+
+func (w *watchedReaderAt) ReadAt(p []byte, off int64) (int, error) {
+	n, err := w.r.ReadAt(p, off)
+	if err != nil && err != io.EOF {
+		w.err = err
+	}
+	return n, err
 }
 
 // matchAll finds what verified messages are about, and what deliveries prove.
@@ -438,8 +459,9 @@ func (c *collector) prove(ctx context.Context, f *found) error {
 		return err
 	}
 	defer sent.Close()
-	proof, err := f.receipt.Prove(blob, sent)
-	if err != nil {
+	delivered, original := &watchedReaderAt{r: blob}, &watchedReaderAt{r: sent}
+	proof, err := f.receipt.Prove(delivered, original)
+	if err := cmp.Or(delivered.err, original.err, err); err != nil {
 		return err
 	}
 	f.notice.Proof, f.notice.ProofMethod, f.notice.ProofDetail = proof.Result, proof.Method, proof.Reason
