@@ -25,6 +25,10 @@ var server struct {
 const inheritedDSN = "GOPEC_CLUSTER_TEST_DSN"
 
 func TestMain(m *testing.M) {
+	if role := os.Getenv(stalledRole); role != "" {
+		fmt.Fprintln(os.Stderr, stalledWorker(role))
+		os.Exit(1)
+	}
 	code := m.Run()
 	if server.PostgreSQL != nil {
 		server.Close()
