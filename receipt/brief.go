@@ -10,6 +10,7 @@ import (
 	"mime/quotedprintable"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/ceralacca/go-pec/internal/rawmime"
 )
@@ -107,17 +108,45 @@ func isReplaceable(head *rawmime.Head, mt *rawmime.MediaType) bool {
 	return mt.Type == "message/rfc822" || err != nil || len(names) > 0
 }
 
+// hashSuffix stands behind the name of the part that was replaced.
+const hashSuffix = ".hash"
+
 // isHash reports whether a part stands in place of another: a text with the name
 // of the other and .hash behind it.
 func isHash(head *rawmime.Head) bool {
 	mt, err := mediaType(head)
-	if err != nil || mt.Type != "text/plain" {
-		return false
+	return err == nil && mt.Type == "text/plain" && slices.ContainsFunc(namesOf(head), func(name string) bool {
+		return strings.HasSuffix(strings.ToLower(name), hashSuffix)
+	})
+}
+
+// namesOf returns the names of a part; none if they can't be read.
+func namesOf(head *rawmime.Head) []string {
+	mt, err := mediaType(head)
+	if err != nil {
+		return nil
 	}
 	names, err := partNames(head, mt)
-	return err == nil && slices.ContainsFunc(names, func(name string) bool {
-		return strings.HasSuffix(strings.ToLower(name), ".hash")
+	if err != nil {
+		return nil
+	}
+	return names
+}
+
+// isNamedAfter reports whether a hash has the name of the part in whose place it
+// stands. Names beyond ASCII can be written in many ways, and are not compared.
+func isNamedAfter(original, mine *rawmime.Head) bool {
+	names := namesOf(mine)
+	if len(names) == 0 || slices.ContainsFunc(names, isBeyondASCII) {
+		return true
+	}
+	return slices.ContainsFunc(namesOf(original), func(hash string) bool {
+		return slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(hash, name+hashSuffix) })
 	})
+}
+
+func isBeyondASCII(s string) bool {
+	return strings.IndexFunc(s, func(c rune) bool { return c >= utf8.RuneSelf }) >= 0
 }
 
 func mediaType(head *rawmime.Head) (*rawmime.MediaType, error) {
@@ -198,6 +227,9 @@ func (c *hashComparison) part(depth int, isSignature bool) error {
 
 // attachment compares a part with the hash that stands in its place.
 func (c *hashComparison) attachment(original, mine *rawmime.Head) error {
+	if !isNamedAfter(original, mine) {
+		return unreadable("a hash with the name of another file")
+	}
 	text, err := io.ReadAll(io.LimitReader(decoded(original, c.theirs), 1024))
 	if c.theirs.err != nil {
 		return c.theirs.err
