@@ -2,7 +2,6 @@ package receipt
 
 import (
 	"bytes"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -374,19 +373,11 @@ func (c *content) theOriginal() (*Section, error) {
 	return found, nil
 }
 
-// strictBase64 refuses bits after the data. Strict makes a copy: once is enough.
-var strictBase64 = base64.StdEncoding.Strict()
-
-// decodeTransfer undoes a transfer encoding, strictly.
+// decodeTransfer undoes a transfer encoding, strictly. It uses b up.
 func decodeTransfer(b []byte, encoding string) ([]byte, error) {
 	switch encoding {
 	case "base64":
-		out := make([]byte, base64.StdEncoding.DecodedLen(len(b)))
-		n, err := strictBase64.Decode(out, b)
-		if err != nil {
-			return nil, fmt.Errorf("reading base64: %w", err)
-		}
-		return out[:n], nil
+		return rawmime.DecodeBase64(b)
 	case "quoted-printable":
 		if err := checkQuotedPrintable(b); err != nil {
 			return nil, err

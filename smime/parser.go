@@ -2,7 +2,6 @@ package smime
 
 import (
 	"crypto"
-	"encoding/base64"
 	"errors"
 	"io"
 	"strings"
@@ -257,24 +256,20 @@ func (p *parser) signed(b []byte, bareLF bool) error {
 	return nil
 }
 
-// strictBase64 refuses bits after the data. Strict makes a copy: once is enough.
-var strictBase64 = base64.StdEncoding.Strict()
-
 // finish decodes the signature.
 func (p *parser) finish() (*Unverified, error) {
 	if p.part != 1 {
 		return nil, refusef(ReasonProfile, partMessage, "multipart/signed without a signature")
 	}
-	der := make([]byte, base64.StdEncoding.DecodedLen(len(p.encoded)))
-	n, err := strictBase64.Decode(der, p.encoded)
+	der, err := rawmime.DecodeBase64(p.encoded)
 	if err != nil {
-		return nil, refusef(ReasonMIME, partSignature, "reading base64: %w", err)
+		return nil, refuse(ReasonMIME, partSignature, err)
 	}
-	if n > p.limits.Signature {
+	if len(der) > p.limits.Signature {
 		return nil, p.signatureTooLarge()
 	}
 	u := &p.u
-	if u.data, err = cms.Parse(der[:n]); err != nil {
+	if u.data, err = cms.Parse(der); err != nil {
 		return nil, explain(err, ReasonCMS, partSignature)
 	}
 	u.digests = make(map[crypto.Hash][]byte, 1)

@@ -3,7 +3,6 @@ package smime
 import (
 	"crypto/ecdsa"
 	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -75,7 +74,7 @@ type Trust struct {
 	revoked []revocations // of the anchor with the same index
 
 	mu    sync.Mutex
-	known map[[sha256.Size]byte]*issued // :: SHA-256 of a certificate → what is known of it
+	known map[string]*issued // :: a certificate in DER → what is known of it
 }
 
 // maxKnown bounds the memory of a Trust. Only certificates that an anchor issued
@@ -90,7 +89,7 @@ func NewTrust(anchors []Anchor, crls ...*x509.RevocationList) (*Trust, error) {
 	t := &Trust{
 		anchors: slices.Clone(anchors),
 		revoked: make([]revocations, len(anchors)),
-		known:   make(map[[sha256.Size]byte]*issued),
+		known:   make(map[string]*issued),
 	}
 	for _, a := range t.anchors {
 		if err := checkAnchorKey(a.PublicKey); err != nil {
@@ -196,9 +195,8 @@ func (b *keyBudget) spend() error {
 // lookUp returns what is known of a certificate, or the certificate without
 // anchors: looking for them costs operations with their keys.
 func (t *Trust) lookUp(der []byte) (*issued, error) {
-	key := sha256.Sum256(der)
 	t.mu.Lock()
-	known := t.known[key]
+	known := t.known[string(der)]
 	t.mu.Unlock()
 	if known != nil {
 		return known, nil
@@ -234,7 +232,7 @@ func (t *Trust) findAnchors(i *issued, keys *keyBudget) error {
 	if len(t.known) >= maxKnown {
 		clear(t.known)
 	}
-	t.known[sha256.Sum256(i.cert.Raw)] = i
+	t.known[string(i.cert.Raw)] = i
 	return nil
 }
 

@@ -105,10 +105,13 @@ type open struct {
 	limit int // where it ends at the latest: the end, or that of what holds it
 }
 
+// typicalObjects is room for the objects of a signature with two certificates.
+const typicalObjects = 272
+
 func newWalker(b []byte) *walker {
 	return &walker{
 		b:     b,
-		tree:  &tree{b: b, nodes: make([]node, 0, min(len(b)/8, maxObjects))},
+		tree:  &tree{b: b, nodes: make([]node, 0, min(len(b)/10, typicalObjects))},
 		stack: make([]open, 0, maxDepth),
 	}
 }

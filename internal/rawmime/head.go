@@ -197,7 +197,7 @@ func (p *headParser) line(text string, number int) error {
 		}
 	}
 	p.endField()
-	p.fields = append(p.fields, Field{Name: text[:colon], Value: strings.Trim(text[colon+1:], " \t"), Line: number})
+	p.fields = append(p.fields, Field{Name: text[:colon], Value: trimBlanks(text[colon+1:]), Line: number})
 	return nil
 }
 
@@ -216,8 +216,19 @@ func (p *headParser) continued(text string) error {
 	if len(p.folded) > 0 {
 		p.folded = append(p.folded, ' ')
 	}
-	p.folded = append(p.folded, strings.Trim(text, " \t")...)
+	p.folded = append(p.folded, trimBlanks(text)...)
 	return nil
+}
+
+// trimBlanks drops blanks and tabs around a text.
+func trimBlanks(s string) string {
+	for len(s) > 0 && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for len(s) > 0 && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
 }
 
 // endField sets the value of the last field, if it was on several lines, now that
