@@ -33,13 +33,15 @@ const (
 	constructed = 0x20
 )
 
-// node is one BER object: its places in the encoding, in few bytes, because a
+// node is one BER object: its places in the encoding, in 16 bytes, because a
 // hostile encoding of 40 KB has 20,000 objects.
 type node struct {
-	start, end         int32 // with identifier, length and end-of-contents octets
-	bodyStart, bodyEnd int32 // without them
-	// next is the index of the node that follows this one and all it holds.
-	next int32
+	bodyStart, bodyEnd int32 // of what it holds
+	// next is the index of the node that follows this one and all it holds; maxObjects
+	// fits.
+	next int16
+	head uint8 // bytes of identifier and length
+	tail uint8 // bytes of the end-of-contents octets
 	tag  byte
 	// der is whether this object, and all it holds, has definite lengths in
 	// their shortest form.
@@ -56,7 +58,8 @@ type tree struct {
 // raw returns the whole encoding of a node, a slice of the input.
 func (t *tree) raw(index int) []byte {
 	n := &t.nodes[index]
-	return t.b[n.start:n.end:n.end]
+	end := n.bodyEnd + int32(n.tail)
+	return t.b[n.bodyStart-int32(n.head) : end : end]
 }
 
 // body returns what a node holds, a slice of the input.
@@ -131,7 +134,7 @@ func (w *walker) step() error {
 	if index == maxObjects {
 		return passed(maxObjects, "objects")
 	}
-	w.tree.nodes = append(w.tree.nodes, node{tag: h.tag, start: int32(w.pos), bodyStart: int32(h.start), der: h.shortest})
+	w.tree.nodes = append(w.tree.nodes, node{bodyStart: int32(h.start), head: uint8(h.start - w.pos), tag: h.tag, der: h.shortest})
 	if h.tag&constructed == 0 {
 		w.tree.close(index, h.end, h.end)
 		w.pos = h.end
@@ -174,7 +177,7 @@ func (w *walker) closeEnded() bool {
 // close sets the end of a node, and of what it holds.
 func (t *tree) close(index, bodyEnd, end int) {
 	n := &t.nodes[index]
-	n.bodyEnd, n.end, n.next = int32(bodyEnd), int32(end), int32(len(t.nodes))
+	n.bodyEnd, n.tail, n.next = int32(bodyEnd), uint8(end-bodyEnd), int16(len(t.nodes))
 }
 
 // after returns the index of the node after a node and all it holds.

@@ -272,7 +272,7 @@ func (c *HeadCollector) Feed(p []byte) (rest []byte, done bool, err error) {
 
 // headStep is how many bytes are copied before looking for the end: few heads
 // are longer, and bodies are not to be copied.
-const headStep = 1 << 10
+const headStep = 512
 
 // headEnd returns the index after the first empty line of b, or -1. Lines that
 // begin before index from were searched already, but for their line end.
