@@ -34,13 +34,15 @@ const (
 	privato = "privato@mail.example"
 )
 
-// mail is a message of the studio.
+// mail is a message of the studio, or of who it says.
 type mail struct {
-	id     string // of the Message-ID
-	to, cc []string
-	rcpt   []string // to and cc if nil
-	header string   // more fields
-	body   string
+	id      string // of the Message-ID
+	from    string
+	subject string
+	to, cc  []string
+	rcpt    []string // to and cc if nil
+	header  string   // more fields
+	body    string
 }
 
 func (m mail) recipients() []string {
@@ -54,15 +56,35 @@ func (m mail) bytes() []byte {
 	if m.body == "" {
 		m.body = "Egregio,\r\n.saluti\r\n"
 	}
-	head := "From: Studio <" + studio + ">\r\nTo: " + strings.Join(m.to, ",\r\n ") + "\r\n"
+	if m.subject == "" {
+		m.subject = "Sollecito"
+	}
+	head := "From: " + m.author() + "\r\nTo: " + strings.Join(m.to, ",\r\n ") + "\r\n"
 	if len(m.cc) > 0 {
 		head += "Cc: " + strings.Join(m.cc, ", ") + "\r\n"
 	}
-	return []byte(head + "Subject: Sollecito\r\nDate: Fri, 04 Sep 2026 10:15:29 +0200\r\n" +
-		"Message-ID: <" + m.id + "@pec.alfa.example>\r\n" + m.header + "\r\n" + m.body)
+	return []byte(head + "Subject: " + m.subject + "\r\nDate: Fri, 04 Sep 2026 10:15:29 +0200\r\n" +
+		"Message-ID: " + m.messageID() + "\r\n" + m.header + "\r\n" + m.body)
+}
+
+// author is the value of From.
+func (m mail) author() string {
+	if m.from == "" {
+		return "Studio <" + studio + ">"
+	}
+	return "Mittente <" + m.from + ">"
 }
 
 func (m mail) messageID() string { return "<" + m.id + "@pec.alfa.example>" }
+
+// receiptType is the form of receipt that the message asks for.
+func (m mail) receiptType() string {
+	if _, form, ok := strings.Cut(m.header, "X-TipoRicevuta: "); ok {
+		form, _, _ = strings.Cut(form, "\r\n")
+		return form
+	}
+	return "completa"
+}
 
 func newTestNetwork(t *testing.T, s pectest.Scenario) *pectest.Network {
 	t.Helper()

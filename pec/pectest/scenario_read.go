@@ -212,7 +212,7 @@ func (r *Rule) checkUse() error {
 			return fmt.Errorf("fault %q has no use for a %s", r.Fault, u.field)
 		}
 	}
-	if r.Kind != "" && (!r.Kind.Known() || r.Kind == pec.KindTransport || r.Kind == pec.KindAnomaly) {
+	if r.Kind != "" && !r.Kind.IsReceipt() {
 		return fmt.Errorf("no kind of receipt %q", r.Kind)
 	}
 	return nil
