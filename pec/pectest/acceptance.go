@@ -155,7 +155,7 @@ func (s *site) send(data pec.CertData, envelope *blob) {
 		case r.Type == pec.RecipientCertified && s.network.faults.pick(o, FaultDomain) != nil:
 			s.undeliverable(data, r.Address, pec.ErrorNoDomain, "5.1.2 - "+s.Name()+" - dominio inesistente")
 		case host == nil:
-			s.process(func() { s.bounce(data, r.Address) })
+			s.process(func() { s.bounce(data, r.Address, statusNoDomain) })
 		default:
 			byHost[host] = append(byHost[host], r.Address)
 		}
@@ -175,7 +175,7 @@ func (s *site) relayFailed(data pec.CertData, a pec.Address, e *smtp.SMTPError) 
 			e.EnhancedCode[0], e.EnhancedCode[1], e.EnhancedCode[2], s.Name()))
 		return
 	}
-	s.process(func() { s.bounce(data, a) })
+	s.process(func() { s.bounce(data, a, e.EnhancedCode) })
 }
 
 // undeliverable issues the notice of a failed delivery to one recipient.
@@ -194,37 +194,48 @@ func (s *site) logAbout(kind EventKind, data pec.CertData, detail string) {
 		Event: kind, Provider: s.host(), MessageID: data.MessageID, ID: data.ID,
 		From: data.Sender.String(), Detail: detail,
 	}
-	if data.Delivery.IsZero() {
+	switch {
+	case !data.Delivery.IsZero():
+		e.To = []string{data.Delivery.String()}
+	case len(data.Taken) > 0:
+		e.To = texts(data.Taken)
+	default:
 		for _, r := range data.Recipients {
 			e.To = append(e.To, r.Address.String())
 		}
-	} else {
-		e.To = []string{data.Delivery.String()}
 	}
 	s.network.write(e)
 }
 
-// bounce reports to a sender, as ordinary mail systems do, that an ordinary
-// recipient can't be reached. The report is ordinary mail, so that it arrives in
+// bounce reports to a sender, as ordinary mail systems do, that a recipient can't
+// be reached. The report is ordinary mail, so that at a PEC provider it arrives in
 // an anomaly envelope.
-func (s *site) bounce(data pec.CertData, a pec.Address) {
+func (s *site) bounce(data pec.CertData, a pec.Address, status smtp.EnhancedCode) {
 	daemon := pec.MustParseAddress("mailer-daemon@" + s.host())
 	now := s.now()
 	report := fmt.Sprintf("From: Mail Delivery System <%s>\r\nTo: %s\r\nSubject: Undelivered mail\r\n"+
-		"Date: %s\r\nMessage-ID: <%s>\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n"+
+		"Date: %s\r\nMessage-ID: %s\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n"+
 		"Content-Type: multipart/report; report-type=delivery-status; boundary=report\r\n\r\n"+
 		"--report\r\n\r\nThe message could not be delivered.\r\n"+
 		"--report\r\nContent-Type: message/delivery-status\r\n\r\n"+
-		"Reporting-MTA: dns; %s\r\n\r\nFinal-Recipient: rfc822; %s\r\nAction: failed\r\nStatus: 5.1.2\r\n"+
-		"\r\n--report\r\nContent-Type: text/rfc822-headers\r\n\r\nMessage-ID: <%s>\r\nSubject: %s\r\n--report--\r\n",
-		daemon, data.Sender, headerDate(now), s.NewID(now), s.host(), a, data.ID, pec.KindTransport.SubjectPrefix(""))
+		"Reporting-MTA: dns; %s\r\n\r\nFinal-Recipient: rfc822; %s\r\nAction: failed\r\nStatus: %d.%d.%d\r\n"+
+		"\r\n--report\r\nContent-Type: text/rfc822-headers\r\n\r\nMessage-ID: <%s>\r\n--report--\r\n",
+		daemon, data.Sender, headerDate(now), pec.NewMessageID(daemon), s.host(), a, status[0], status[1], status[2], data.ID)
 	raw, err := s.network.spool.keep(func(w io.Writer) error { _, err := io.WriteString(w, report); return err })
 	if err != nil {
 		s.network.fail(err)
 		return
 	}
-	s.wrap(incoming{from: "", to: []pec.Address{data.Sender}, message: raw}, "messaggio di posta ordinaria")
+	in := incoming{from: "", to: []pec.Address{data.Sender}, message: raw}
+	if s.Provider == nil {
+		s.deliverOrdinary(in)
+		return
+	}
+	s.wrap(in, reasonOrdinary)
 }
+
+// statusNoDomain is what a bounce says of a domain that does not exist.
+var statusNoDomain = smtp.EnhancedCode{5, 1, 2}
 
 // acceptOrdinary accepts a message at the ordinary host, which certifies nothing.
 func (s *submission) acceptOrdinary() error {
@@ -239,10 +250,26 @@ func (s *submission) acceptOrdinary() error {
 		s.site.network.fail(err)
 		return errLocal
 	}
-	for _, a := range s.to {
-		if host := s.site.network.siteOf(a.Domain()); host != nil {
-			s.site.relay(&parcel{from: s.from, to: []pec.Address{a}, message: message, host: host})
-		}
-	}
+	s.site.sendOrdinary(s, message)
 	return nil
+}
+
+// sendOrdinary relays what the ordinary host accepted. What other hosts refuse
+// comes back to the sender.
+func (s *site) sendOrdinary(sub *submission, message *blob) {
+	sender := sub.account.Address
+	data := pec.CertData{Sender: sender, ID: pec.BareMessageID(sub.messageID)}
+	for _, a := range sub.to {
+		host := s.network.siteOf(a.Domain())
+		if host == nil {
+			s.process(func() { s.bounce(data, a, statusNoDomain) })
+			continue
+		}
+		s.relay(&parcel{
+			from: sub.from, to: []pec.Address{a}, message: message, host: host,
+			refused: func(a pec.Address, e *smtp.SMTPError) {
+				s.process(func() { s.bounce(data, a, e.EnhancedCode) })
+			},
+		})
+	}
 }

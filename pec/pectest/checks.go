@@ -51,7 +51,8 @@ const (
 	// RespondNotice takes the message and sends a notice (avviso di non
 	// accettazione).
 	RespondNotice Response = "notice"
-	// RespondSMTP refuses it with a reply 554.
+	// RespondSMTP refuses it with a reply 554; an SMTP sender that is not the
+	// account's address with a reply 553, before the message comes.
 	RespondSMTP Response = "smtp"
 	// RespondNothing does not make the check.
 	RespondNothing Response = "off"
@@ -149,7 +150,7 @@ func (s *submission) checkTo() string {
 
 func (s *submission) checkSender() string {
 	from := s.addresses("From")
-	if !strings.EqualFold(s.from, s.account.Address.String()) || len(from) == 1 && !strings.EqualFold(from[0], s.from) {
+	if s.isStranger() || len(from) == 1 && !strings.EqualFold(from[0], s.from) {
 		return "il mittente della busta SMTP non coincide con il campo From"
 	}
 	return ""

@@ -119,19 +119,28 @@ func (s *site) arrived(in incoming) error {
 	return nil
 }
 
+// Reasons that anomaly envelopes give.
+const (
+	reasonOrdinary  = "messaggio di posta ordinaria"
+	reasonFormat    = "formato del messaggio non valido"
+	reasonSignature = "firma non valida"
+	reasonExpired   = "certificato di firma scaduto o revocato"
+	reasonSigner    = "firma non appartenente a un gestore"
+)
+
 // anomalyReason says in short why a message is no PEC.
 func anomalyReason(e *receipt.Error) string {
 	switch {
 	case e == nil, e.Code == receipt.CodeNotPEC, e.Code == receipt.Code(smime.ReasonNotSigned):
-		return "messaggio di posta ordinaria"
-	case e.Verdict == receipt.Malformed:
-		return "formato del messaggio non valido"
+		return reasonOrdinary
 	case e.Code == receipt.Code(smime.ReasonDigest), e.Code == receipt.Code(smime.ReasonSignature):
-		return "firma non valida"
+		return reasonSignature
+	case e.Code == receipt.Code(smime.ReasonExpired), e.Code == receipt.Code(smime.ReasonRevoked):
+		return reasonExpired
 	case e.Code == receipt.CodeNotListed, e.Code == receipt.Code(smime.ReasonIssuer):
-		return "firma non appartenente a un gestore"
+		return reasonSigner
 	}
-	return "messaggio non conforme"
+	return reasonFormat
 }
 
 // store delivers a message that needs no receipt, as it is.

@@ -83,7 +83,7 @@ func (r *kindsRun) submit(t *testing.T) {
 		{id: "sintetica", to: at("uno"), header: "X-TipoRicevuta: sintetica\r\n"},
 		{id: "breve", to: at("uno"), header: "X-TipoRicevuta: breve\r\nContent-Type: text/plain; name=a.txt\r\n"},
 		{id: "bcc", to: at("uno"), header: "Bcc: altro@" + r.at + "\r\n"},
-		{id: "virus", to: at("uno"), body: "X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-" + "STANDARD-ANTIVIRUS-TEST-FILE!$H+H*\r\n"},
+		{id: "virus", to: at("uno"), body: eicar},
 		{id: "failures", to: at("pieno", "nessuno", "invalido", "sparito", "infetto")},
 		{id: "timeouts", to: at("muto")},
 	} {

@@ -34,6 +34,9 @@ const (
 	privato = "privato@mail.example"
 )
 
+// eicar is the test file that antivirus programs take for malware.
+const eicar = "X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-" + "STANDARD-ANTIVIRUS-TEST-FILE!$H+H*\r\n"
+
 // mail is a message of the studio, or of who it says.
 type mail struct {
 	id      string // of the Message-ID
@@ -88,7 +91,20 @@ func (m mail) receiptType() string {
 
 func newTestNetwork(t *testing.T, s pectest.Scenario) *pectest.Network {
 	t.Helper()
-	return pectest.New(t, pectest.Config{Start: present, Frozen: true, Scenario: s})
+	return newNetwork(t, pectest.Config{Scenario: s})
+}
+
+// newNetwork starts a network whose clock stands still at the present, and checks
+// it at the end of the test.
+func newNetwork(t *testing.T, c pectest.Config) *pectest.Network {
+	t.Helper()
+	if c.Start.IsZero() {
+		c.Start = present
+	}
+	c.Frozen = true
+	n := pectest.New(t, c)
+	t.Cleanup(func() { checkInvariants(t, n) })
+	return n
 }
 
 // send submits a message of the studio and waits for what follows at once.
@@ -257,11 +273,12 @@ func TestFormalChecks(t *testing.T) {
 		{name: "no From", check: pectest.CheckFrom, raw: func(s string) string { return strings.Replace(s, "From:", "X-From:", 1) }},
 		{name: "no To", check: pectest.CheckTo, raw: func(s string) string { return strings.Replace(s, "To:", "Cc:", 1) }},
 		{name: "From of somebody else", check: pectest.CheckSender, raw: func(s string) string { return strings.Replace(s, "<studio@", "<altro@", 1) }},
+		{name: "group in To", check: pectest.CheckTo, raw: func(s string) string { return strings.Replace(s, "To: ", "To: all:;\r\nCc: ", 1) }},
 		{name: "hidden recipient", check: pectest.CheckRecipients, mail: mail{rcpt: []string{comune, sindaco}}},
 		{name: "recipient in the header alone", check: pectest.CheckAddressees, mail: mail{to: []string{comune, sindaco}, rcpt: []string{comune}}},
 		{name: "Bcc", check: pectest.CheckBcc, mail: mail{header: "Bcc: " + comune + "\r\n"}},
 		{name: "too large", check: pectest.CheckSize, mail: mail{body: strings.Repeat(strings.Repeat("x", 70)+"\r\n", 800)}},
-		{name: "malware", check: pectest.CheckVirus, mail: mail{body: "X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-" + "STANDARD-ANTIVIRUS-TEST-FILE!$H+H*\r\n"}},
+		{name: "malware", check: pectest.CheckVirus, mail: mail{body: eicar}},
 		{name: "malware in base64", check: pectest.CheckVirus, mail: mail{body: "WDVPIVAlQEFQWzRcUFpYNTQoUF4pN0ND" + "KTd9JEVJQ0FSLVNUQU5EQVJELUFO\r\n"}},
 	}
 	for _, test := range tests {
@@ -405,7 +422,7 @@ func TestSummerTime(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			n := pectest.New(t, pectest.Config{Start: test.start, Frozen: true, Scenario: pectest.Scenario{
+			n := newNetwork(t, pectest.Config{Start: test.start, Scenario: pectest.Scenario{
 				Rules: []pectest.Rule{{Fault: pectest.FaultLost, Kind: pec.KindDelivery}},
 			}})
 			send(t, n, mail{id: "summer", to: []string{comune}})
@@ -443,12 +460,34 @@ func TestOrdinaryMail(t *testing.T) {
 		n := newTestNetwork(t, pectest.Scenario{RefuseOrdinary: true})
 		submit(t, n)
 		wantInbox(t, n, studio)
+		wantBounce(t, n, "Status: 5.7.1")
+	})
+	t.Run("malware", func(t *testing.T) {
+		n := newTestNetwork(t, pectest.Scenario{})
+		m := mail{id: "infected", from: privato, to: []string{studio}, body: eicar}
+		if err := n.Submit(n.Account(privato), m.to, bytes.NewReader(m.bytes())); err != nil {
+			t.Fatal(err)
+		}
+		settle(t, n)
+		wantInbox(t, n, studio)
+		wantBounce(t, n, "Status: 5.7.1")
 	})
 	t.Run("bounce of an envelope", func(t *testing.T) {
 		n := newTestNetwork(t, pectest.Scenario{})
 		send(t, n, mail{id: "bounce", to: []string{"nobody@nowhere.example"}})
 		wantInbox(t, n, studio, "accettazione nessuno", "anomaly")
 	})
+}
+
+// wantBounce checks that the ordinary host told its user of a refusal.
+func wantBounce(t *testing.T, n *pectest.Network, status string) {
+	t.Helper()
+	for raw := range n.Messages(privato) {
+		if bytes.Contains(raw, []byte(status)) && bytes.Contains(raw, []byte("multipart/report")) {
+			return
+		}
+	}
+	t.Errorf("no report with %q to the sender of ordinary mail\n%s", status, journal(n))
 }
 
 // TestSMTPFaults checks what the client sees of a fault, and what the network

@@ -118,7 +118,7 @@ func TestSkipAndTimes(t *testing.T) {
 // about as often as it should.
 func TestChance(t *testing.T) {
 	failures := func(seed uint64) []string {
-		n := pectest.New(t, pectest.Config{Start: present, Frozen: true, Sites: fastSites(), Scenario: pectest.Scenario{
+		n := newNetwork(t, pectest.Config{Sites: fastSites(), Scenario: pectest.Scenario{
 			Seed: seed, Rules: []pectest.Rule{{Fault: pectest.FaultFull, Probability: 0.3}},
 		}})
 		var to []string

@@ -97,19 +97,26 @@ func (s *submissionSession) Mail(from string, _ *smtp.MailOptions) error {
 	if err := s.misbehave(o); err != nil {
 		return err
 	}
-	if r := s.site.network.faults.pick(o, FaultThrottle); r != nil {
-		return errThrottled
+	if s.site.network.faults.pick(o, FaultThrottle) != nil || !s.site.mayPass(s.account.Address.Key()) {
+		return throttled(from)
 	}
-	if !s.site.mayPass(s.account.Address.Key()) {
-		return errThrottled
+	if s.site.response(CheckSender) == RespondSMTP && s.isStranger() {
+		return &smtp.SMTPError{Code: 553, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Sender address rejected: not owned by user"}
 	}
 	return nil
 }
 
-// errThrottled is what one large provider says.
-var errThrottled = &smtp.SMTPError{
-	Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1},
-	Message: "MAIL blocked by class of service - Too much traffic from this sender",
+// isStranger reports whether the SMTP sender is not the account.
+func (s *submissionSession) isStranger() bool {
+	return s.site.Provider != nil && !strings.EqualFold(s.from, s.account.Address.String())
+}
+
+// throttled is what one large provider says.
+func throttled(from string) *smtp.SMTPError {
+	return &smtp.SMTPError{
+		Code: 550, EnhancedCode: smtp.NoEnhancedCode,
+		Message: "MAIL from: " + from + " blocked \"Class Of Service\" - Too much traffic from this sender",
+	}
 }
 
 // Rcpt implements smtp.Session.
@@ -189,7 +196,7 @@ type submission struct {
 	message   *blob
 	sum       string
 	scan      *scanner
-	original  *original // its head alone
+	original  *original // its head alone; nil if that is too large
 	messageID string
 	trace     string // what the access point puts on top
 }
@@ -219,6 +226,9 @@ func (s *submission) process() (*Rule, error) {
 	defer n.activity.end()
 	if s.log(EventSubmitted, "", "") != nil {
 		return nil, errLocal
+	}
+	if s.original == nil {
+		return nil, s.refuse(&smtp.SMTPError{Code: 552, EnhancedCode: smtp.EnhancedCode{5, 3, 4}, Message: "Header too large"})
 	}
 	if rule := n.faults.pick(s.occasion(StageDropped), FaultCut, FaultSilent); rule != nil {
 		if s.log(EventRefused, "", "dropped without a reply") != nil {
@@ -278,7 +288,8 @@ func (s *submissionSession) receive(r io.Reader) (*submission, error) {
 		return nil, errLocal
 	}
 	if sub.original, err = openOriginal(sub.message.reader()); err != nil {
-		return nil, &smtp.SMTPError{Code: 552, EnhancedCode: smtp.EnhancedCode{5, 3, 4}, Message: "Header too large"}
+		sub.original = nil
+		return sub, nil
 	}
 	sub.original.body = nil // it holds buffers, and thousands of these may wait
 	sub.messageID = sub.original.messageID()
@@ -321,9 +332,20 @@ func texts(list []pec.Address) []string {
 }
 
 // traffic counts what an account submits.
-type traffic struct {
-	minute, day     time.Time // when the present ones began
-	inMinute, inDay int
+type traffic struct{ minute, hour, day window }
+
+// window counts what happens in a stretch of time.
+type window struct {
+	began time.Time
+	count int
+}
+
+// passes reports whether one more thing may happen.
+func (w *window) passes(now time.Time, length time.Duration, most int) bool {
+	if now.Sub(w.began) >= length {
+		*w = window{began: now}
+	}
+	return w.count < most
 }
 
 // mayPass counts one more message of an account and reports whether the provider
@@ -337,16 +359,14 @@ func (s *site) mayPass(key string) bool {
 		t = &traffic{}
 		s.traffic[key] = t
 	}
-	if now.Sub(t.minute) >= time.Minute {
-		t.minute, t.inMinute = now, 0
-	}
-	if now.Sub(t.day) >= 24*time.Hour {
-		t.day, t.inDay = now, 0
-	}
-	if t.inMinute >= p.PerMinute || t.inDay >= p.PerDay {
+	minute := t.minute.passes(now, time.Minute, p.PerMinute)
+	hour := t.hour.passes(now, time.Hour, p.PerHour)
+	day := t.day.passes(now, 24*time.Hour, p.PerDay)
+	if !minute || !hour || !day {
 		return false
 	}
-	t.inMinute++
-	t.inDay++
+	t.minute.count++
+	t.hour.count++
+	t.day.count++
 	return true
 }
