@@ -3,16 +3,19 @@ package pectest_test
 import (
 	"bytes"
 	"crypto"
+	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -110,12 +113,21 @@ func program(t *testing.T, name string) string {
 	return ""
 }
 
+// opensslVerify has openssl verify a message, at a time.
+func opensslVerify(openssl, ca string, raw []byte, at time.Time) error {
+	cmd := exec.Command(openssl, "cms", "-verify", "-CAfile", ca, "-attime", fmt.Sprint(at.Unix()), "-out", os.DevNull)
+	cmd.Stdin = bytes.NewReader(raw)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("openssl cms -verify: %v\n%s", err, out)
+	}
+	return nil
+}
+
 // TestOpenSSL has another program verify every kind in every dialect.
 func TestOpenSSL(t *testing.T) {
 	openssl := program(t, "openssl")
 	a := newAuthority(t)
-	dir := t.TempDir()
-	ca := filepath.Join(dir, "ca.pem")
+	ca := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(ca, append(a.RootPEM(), a.IssuerPEM()...), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -130,15 +142,10 @@ func TestOpenSSL(t *testing.T) {
 			p := newProvider(t, a, pectest.ProviderConfig{Name: fmt.Sprint("Gestore ", n, ecdsa), Domain: "pec.alfa.example", Dialect: d, ECDSA: ecdsa})
 			for _, kind := range pec.Kinds() {
 				t.Run(fmt.Sprintf("%s/%v/ecdsa=%v/%s", d.Name, d.Digest, ecdsa, kind), func(t *testing.T) {
-					file := filepath.Join(dir, "message.eml")
+					t.Parallel()
 					raw := compose(t, p, pectest.Message{Data: dataOf(kind)})
-					if err := os.WriteFile(file, raw, 0o600); err != nil {
-						t.Fatal(err)
-					}
-					at := fmt.Sprint(present.Unix())
-					out, err := exec.Command(openssl, "cms", "-verify", "-in", file, "-CAfile", ca, "-attime", at, "-out", os.DevNull).CombinedOutput()
-					if err != nil {
-						t.Errorf("openssl cms -verify: %v\n%s\n%s", err, out, raw)
+					if err := opensslVerify(openssl, ca, raw, present); err != nil {
+						t.Errorf("%v\n%s", err, raw)
 					}
 				})
 			}
@@ -238,6 +245,48 @@ func TestRevocation(t *testing.T) {
 	raw := compose(t, p, pectest.Message{Data: dataOf(pec.KindAcceptance)})
 	if _, err := receipt.Verify(bytes.NewReader(raw), opts); !errors.Is(err, receipt.Code(smime.ReasonRevoked)) {
 		t.Errorf("Verify: %v, want %v", err, smime.ReasonRevoked)
+	}
+}
+
+// TestCertificateProfile reads the certificate of a provider: RFC 6109, section
+// 5.5.2, and the extended key usage that the real ones have.
+func TestCertificateProfile(t *testing.T) {
+	a := newAuthority(t)
+	c := newProvider(t, a, pectest.ProviderConfig{}).Certificate()
+	extensions := make(map[string]bool) // :: identifier → critical
+	for _, e := range c.Extensions {
+		extensions[e.Id.String()] = e.Critical
+	}
+	want := map[string]bool{
+		"2.5.29.15": true,  // keyUsage
+		"2.5.29.17": false, // subjectAltName
+		"2.5.29.37": false, // extKeyUsage
+		"2.5.29.14": false, // subjectKeyIdentifier
+		"2.5.29.35": false, // authorityKeyIdentifier
+		"2.5.29.32": false, // certificatePolicies
+	}
+	if !maps.Equal(extensions, want) {
+		t.Errorf("extensions, and which are critical: %v, want %v (and no basicConstraints)", extensions, want)
+	}
+	if c.KeyUsage != x509.KeyUsageDigitalSignature || !slices.Equal(c.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection}) {
+		t.Errorf("usages %v %v, want digitalSignature and emailProtection", c.KeyUsage, c.ExtKeyUsage)
+	}
+	if !slices.Equal(c.EmailAddresses, []string{"posta-certificata@pec.alfa.example"}) || c.Subject.CommonName != "Gestore Alfa S.p.A." {
+		t.Errorf("addresses %q of %v, want the service address and the provider's name", c.EmailAddresses, c.Subject)
+	}
+	if key, ok := c.PublicKey.(*rsa.PublicKey); !ok || key.Size() != 256 || c.SignatureAlgorithm != x509.SHA256WithRSA {
+		t.Errorf("%T, signed with %v, want 2048 bits of RSA and SHA-256", c.PublicKey, c.SignatureAlgorithm)
+	}
+	if i := a.Issuer(); !i.IsCA || i.MaxPathLen != 0 || !i.MaxPathLenZero || i.KeyUsage != x509.KeyUsageCertSign|x509.KeyUsageCRLSign {
+		t.Errorf("the issuer has usage %v and path length %d, want the form of AgID CA1", i.KeyUsage, i.MaxPathLen)
+	}
+	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
+	roots.AddCert(a.Root())
+	intermediates.AddCert(a.Issuer())
+	if _, err := c.Verify(x509.VerifyOptions{
+		Roots: roots, Intermediates: intermediates, CurrentTime: present, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection},
+	}); err != nil {
+		t.Errorf("crypto/x509 verifies it up to the root: %v", err)
 	}
 }
 

@@ -166,6 +166,16 @@ func wantInbox(t *testing.T, n *pectest.Network, address string, want ...string)
 	}
 }
 
+// wantInAnyOrder is wantInbox where two messages may overtake each other.
+func wantInAnyOrder(t *testing.T, n *pectest.Network, address string, want ...string) {
+	t.Helper()
+	got := slices.Sorted(slices.Values(inbox(t, n, address)))
+	if slices.Sort(want); !slices.Equal(got, want) {
+		t.Errorf("in the mailbox of %s, in whatever order:\n\t%s\nwant\n\t%s\n%s", address,
+			strings.Join(got, "\n\t"), strings.Join(want, "\n\t"), journal(n))
+	}
+}
+
 func journal(n *pectest.Network) string {
 	var b strings.Builder
 	for e := range n.Events() {
@@ -193,17 +203,13 @@ func TestGoodMessage(t *testing.T) {
 	m := mail{id: "good", to: []string{comune, vicino, privato}, cc: []string{sindaco}}
 	send(t, n, m)
 
-	got := inbox(t, n, studio)
-	slices.Sort(got)
 	want := []string{
 		"accettazione nessuno",
 		"avvenuta-consegna nessuno " + comune,
 		"avvenuta-consegna nessuno " + sindaco,
 		"avvenuta-consegna nessuno " + vicino,
 	}
-	if !slices.Equal(got, want) {
-		t.Errorf("the sender has %q, want %q\n%s", got, want, journal(n))
-	}
+	wantInAnyOrder(t, n, studio, want...)
 	for _, a := range []string{comune, sindaco, vicino} {
 		wantInbox(t, n, a, "envelope")
 	}
@@ -284,6 +290,7 @@ func TestFormalChecks(t *testing.T) {
 	for _, test := range tests {
 		for _, response := range []pectest.Response{pectest.RespondNotice, pectest.RespondSMTP, pectest.RespondNothing} {
 			t.Run(test.name+"/"+string(response), func(t *testing.T) {
+				t.Parallel()
 				n := newTestNetwork(t, pectest.Scenario{
 					Checks:  map[pectest.Check]pectest.Response{test.check: response},
 					Profile: &pec.Profile{MaxTotalBytes: 50_000},
@@ -376,6 +383,7 @@ func TestFaults(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			n := newTestNetwork(t, pectest.Scenario{Rules: []pectest.Rule{test.rule}})
 			send(t, n, mail{id: "fault", to: []string{comune}})
 			n.Advance(test.advance)
@@ -512,6 +520,7 @@ func TestSMTPFaults(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			test.rule.Times = 1
 			n := newTestNetwork(t, pectest.Scenario{Rules: []pectest.Rule{test.rule}})
 			m := mail{id: "smtp", to: []string{comune}}
@@ -545,6 +554,102 @@ func TestProfileIsEnforced(t *testing.T) {
 	}
 	n.Advance(time.Minute)
 	send(t, n, m)
+}
+
+// TestHourAndDay checks that the limits for longer times count too.
+func TestHourAndDay(t *testing.T) {
+	n := newTestNetwork(t, pectest.Scenario{Profile: &pec.Profile{PerHour: 2, PerDay: 3}})
+	m := mail{id: "hour", to: []string{comune}}
+	passes := func() bool { return n.Submit(n.Account(studio), m.to, bytes.NewReader(m.bytes())) == nil }
+	for _, step := range []struct {
+		later time.Duration
+		want  []bool
+	}{{0, []bool{true, true, false}}, {time.Hour, []bool{true, false}}, {23 * time.Hour, []bool{true}}} {
+		n.Advance(step.later)
+		for i, want := range step.want {
+			if got := passes(); got != want {
+				t.Errorf("%v later, message %d passes: %v, want %v", step.later, i+1, got, want)
+			}
+		}
+	}
+}
+
+// TestRefusedBeforeTheEnd checks what gets no notice and no decision: what the
+// provider refuses before it has the message.
+func TestRefusedBeforeTheEnd(t *testing.T) {
+	n := newTestNetwork(t, pectest.Scenario{
+		Profile: &pec.Profile{MaxTotalBytes: 10_000},
+		Checks:  map[pectest.Check]pectest.Response{pectest.CheckSender: pectest.RespondSMTP},
+	})
+	stranger := n.Account(studio)
+	stranger.Address = pec.MustParseAddress(vicino)
+	tests := []struct {
+		name string
+		from pectest.Account
+		body string
+		code int
+	}{
+		{"sender that is not the account", stranger, "x\r\n", 553},
+		{"more than any notice is sent for", n.Account(studio), strings.Repeat("0123456789\r\n", 2000), 552},
+	}
+	for _, test := range tests {
+		m := mail{id: "early", to: []string{comune}, body: test.body}
+		err := n.Submit(test.from, m.to, bytes.NewReader(m.bytes()))
+		var refusal *smtp.SMTPError
+		if !errors.As(err, &refusal) || refusal.Code != test.code {
+			t.Errorf("%s: %v, want code %d", test.name, err, test.code)
+		}
+	}
+	settle(t, n)
+	if got := journal(n); got != "" {
+		t.Errorf("the journal has\n%s\nwant nothing: nobody submitted anything", got)
+	}
+	wantInbox(t, n, studio)
+}
+
+// TestHeadTooLarge checks that a message that nobody can read is refused, and
+// that the journal says so.
+func TestHeadTooLarge(t *testing.T) {
+	n := newTestNetwork(t, pectest.Scenario{})
+	m := mail{id: "head", to: []string{comune}, header: strings.Repeat("X-Fill: "+strings.Repeat("x", 900)+"\r\n", 400)}
+	var refusal *smtp.SMTPError
+	if err := n.Submit(n.Account(studio), m.to, bytes.NewReader(m.bytes())); !errors.As(err, &refusal) || refusal.Code != 552 {
+		t.Errorf("Submit: %v, want code 552", err)
+	}
+	if submitted, refused := count(n, ofKind(pectest.EventSubmitted)), count(n, ofKind(pectest.EventRefused)); submitted != 1 || refused != 1 {
+		t.Errorf("submitted %d, refused %d, want once each\n%s", submitted, refused, journal(n))
+	}
+}
+
+// TestPausedProvider has the sender's provider do nothing for five hours but
+// answer: it takes what is submitted, and a mail program that asks hears nothing
+// new. Then all that should have come comes.
+func TestPausedProvider(t *testing.T) {
+	n := newTestNetwork(t, pectest.Scenario{Rules: []pectest.Rule{
+		{Fault: pectest.FaultPause, Provider: "pec.alfa.example", Until: pectest.Duration(5 * time.Hour)},
+	}})
+	c := dialIMAP(t, n, n.Account(studio))
+	if _, err := c.Select("INBOX", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	send(t, n, mail{id: "paused", to: []string{comune}})
+	exist := func() uint32 {
+		t.Helper()
+		if err := c.Noop().Wait(); err != nil {
+			t.Fatalf("NOOP: %v", err)
+		}
+		return c.Mailbox().NumMessages
+	}
+	for hour := range 5 {
+		if got := exist(); got != 0 {
+			t.Errorf("after %d hours of pause the provider has %d messages, want none", hour, got)
+		}
+		n.Advance(time.Hour)
+	}
+	if got := exist(); got != 2 {
+		t.Errorf("after the pause there are %d messages, want 2\n%s", got, journal(n))
+	}
+	wantInbox(t, n, studio, "accettazione nessuno", "avvenuta-consegna nessuno "+comune)
 }
 
 func TestLogins(t *testing.T) {
@@ -741,6 +846,34 @@ func TestIMAPFaults(t *testing.T) {
 			t.Errorf("second FETCH is not complete:\n%s", got)
 		}
 	})
+	for _, stage := range []pectest.Stage{pectest.StageSelect, pectest.StageFetch} {
+		t.Run("cut at "+string(stage), func(t *testing.T) {
+			n := newTestNetwork(t, pectest.Scenario{Rules: []pectest.Rule{{Fault: pectest.FaultIMAPCut, Stage: stage, Times: 1}}})
+			send(t, n, mail{id: "cut", to: []string{comune}})
+			a := n.Account(comune)
+			commands := fmt.Sprintf("a LOGIN %s %s\r\nb SELECT INBOX\r\nc FETCH 1 FLAGS\r\nd LOGOUT\r\n", a.User, a.Password)
+			last, next := "a OK", "b OK"
+			if stage == pectest.StageFetch {
+				last, next = "b OK", "c OK"
+			}
+			if got := typed(t, n, a.IMAP, commands); !strings.Contains(got, last) || strings.Contains(got, next) {
+				t.Errorf("the server said %q, want nothing after %q", got, last)
+			}
+			if got := typed(t, n, a.IMAP, commands); !strings.Contains(got, "c OK") {
+				t.Errorf("the second time the server said %q, want all of it", got)
+			}
+		})
+		t.Run("slow at "+string(stage), func(t *testing.T) {
+			const slow = 300 * time.Millisecond
+			n := newTestNetwork(t, pectest.Scenario{Rules: []pectest.Rule{{Fault: pectest.FaultIMAPSlow, Stage: stage, Delay: pectest.Duration(slow)}}})
+			a := n.Account(comune)
+			started := time.Now()
+			got := typed(t, n, a.IMAP, fmt.Sprintf("a LOGIN %s %s\r\nb SELECT INBOX\r\nc FETCH 1:* FLAGS\r\nd LOGOUT\r\n", a.User, a.Password))
+			if took := time.Since(started); !strings.Contains(got, "c OK") || took < slow {
+				t.Errorf("after %v the server had said %q, want all of it after %v at least", took, got, slow)
+			}
+		})
+	}
 	t.Run("UIDVALIDITY", func(t *testing.T) {
 		n := newTestNetwork(t, pectest.Scenario{Rules: []pectest.Rule{{Fault: pectest.FaultUIDValidity, Skip: 1, Times: 1}}})
 		send(t, n, mail{id: "uid", to: []string{comune}})

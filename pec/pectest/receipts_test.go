@@ -2,7 +2,8 @@ package pectest_test
 
 import (
 	"bytes"
-	"slices"
+	"crypto"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -29,6 +30,7 @@ func TestReceiptTypes(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			n := newTestNetwork(t, pectest.Scenario{})
 			m := mail{id: "type", to: []string{comune}, header: test.header + "Content-Type: multipart/mixed; boundary=b\r\n", body: withAttachment}
 			send(t, n, m)
@@ -52,6 +54,94 @@ func TestReceiptTypes(t *testing.T) {
 	}
 }
 
+// TestWhoGetsTheOriginalBack goes through the table of RFC 6109, section 3.3.2: the
+// form of the receipt depends on what was asked for and on where the recipient
+// stands. In doubt the sender gets the original back.
+func TestWhoGetsTheOriginalBack(t *testing.T) {
+	n := newTestNetwork(t, pectest.Scenario{Checks: map[pectest.Check]pectest.Response{
+		pectest.CheckRecipients: pectest.RespondNothing, pectest.CheckAddressees: pectest.RespondNothing,
+	}})
+	const whole, hashes, nothing = "whole", "hashes", "nothing"
+	for _, asked := range []struct {
+		form                   string
+		inTo, inCc, both, none string
+	}{
+		{"", whole, nothing, whole, whole},
+		{"completa", whole, nothing, whole, whole},
+		{"breve", hashes, nothing, hashes, hashes},
+		{"sintetica", nothing, nothing, nothing, nothing},
+	} {
+		for _, place := range []struct {
+			name   string
+			to, cc []string
+			want   string
+		}{
+			{"to", []string{comune}, []string{vicino}, asked.inTo},
+			{"cc", []string{vicino}, []string{comune}, asked.inCc},
+			{"both", []string{comune}, []string{comune}, asked.both},
+			{"neither", []string{vicino}, nil, asked.none},
+		} {
+			m := mail{id: asked.form + place.name, to: place.to, cc: place.cc, rcpt: []string{comune},
+				header: "Content-Type: multipart/mixed; boundary=b\r\n", body: withAttachment}
+			if asked.form != "" {
+				m.header += "X-TipoRicevuta: " + asked.form + "\r\n"
+			}
+			send(t, n, m)
+			var r *issued
+			for raw := range n.Messages(studio) {
+				r = readIssued(t, raw) // the last one
+			}
+			got := whole
+			switch {
+			case r.original == nil:
+				got = nothing
+			case bytes.Contains(r.original, []byte("a.pdf.hash")):
+				got = hashes
+			}
+			if got != place.want || r.header.Get("X-Ricevuta") != "avvenuta-consegna" || r.data.Type[0].Value != m.receiptType() {
+				t.Errorf("asked for %q of a recipient in %s: %s with %s, ricevuta tipo=%q, want %s", asked.form, place.name,
+					r.header.Get("X-Ricevuta"), got, r.data.Type[0].Value, place.want)
+			}
+		}
+	}
+}
+
+// TestHashReadings has providers read the rules about hashes in each of the ways
+// that they can be read, and the receipt prove the message all the same.
+func TestHashReadings(t *testing.T) {
+	body := strings.Replace(withAttachment, "UERG", "UERG\r\nUERG", 1)
+	texts := map[receipt.HashReading]string{
+		receipt.HashDecoded: "PDFPDF", receipt.HashEncoded: "UERG\r\nUERG", receipt.HashEncodedFinal: "UERG\r\nUERG\r\n",
+		receipt.HashEncodedLF: "UERG\nUERG", receipt.HashEncodedLFFinal: "UERG\nUERG\n", receipt.HashEncodedJoined: "UERGUERG",
+	}
+	for reading, text := range texts {
+		for _, hash := range []crypto.Hash{crypto.SHA1, crypto.SHA256} {
+			t.Run(fmt.Sprint(reading, " ", hash), func(t *testing.T) {
+				t.Parallel()
+				sites := fastSites()
+				sites[1].HashOf, sites[1].Hash = reading, hash
+				n := newNetwork(t, pectest.Config{Sites: sites})
+				m := mail{id: "hash", to: []string{comune}, header: "X-TipoRicevuta: breve\r\nContent-Type: multipart/mixed; boundary=b\r\n", body: body}
+				send(t, n, m)
+				raw := deliveryIn(t, n, studio)
+				h := hash.New()
+				h.Write([]byte(text))
+				if want := fmt.Sprintf("\r\n\r\n%x\r\n", h.Sum(nil)); !bytes.Contains(raw, []byte(want)) {
+					t.Errorf("the receipt does not hold %s:\n%s", want, raw)
+				}
+				r, err := receipt.Verify(bytes.NewReader(raw), n.VerifyOptions())
+				if err != nil {
+					t.Fatal(err)
+				}
+				proof, err := r.Prove(bytes.NewReader(raw), bytes.NewReader(m.bytes()))
+				if err != nil || proof.Result != receipt.Proven || proof.Reading != reading {
+					t.Errorf("Prove = %+v, %v, want it proven by the reading %s", proof, err, reading)
+				}
+			})
+		}
+	}
+}
+
 // deliveryIn returns the receipt of delivery in a mailbox.
 func deliveryIn(t *testing.T, n *pectest.Network, address string) []byte {
 	t.Helper()
@@ -68,12 +158,8 @@ func deliveryIn(t *testing.T, n *pectest.Network, address string) []byte {
 func TestBetweenProviders(t *testing.T) {
 	n := newTestNetwork(t, pectest.Scenario{Rules: []pectest.Rule{{Fault: pectest.FaultVirusAtRecipient, Recipient: sindaco}}})
 	send(t, n, mail{id: "between", to: []string{comune, sindaco}})
-	got := inbox(t, n, n.Provider("pec.alfa.example").ServiceMailbox().String())
-	slices.Sort(got)
-	want := []string{"presa-in-carico nessuno", "rilevazione-virus virus " + sindaco + " EICAR-Test-File"}
-	if !slices.Equal(got, want) {
-		t.Errorf("in the service mailbox: %q, want %q\n%s", got, want, journal(n))
-	}
+	wantInAnyOrder(t, n, n.Provider("pec.alfa.example").ServiceMailbox().String(),
+		"presa-in-carico nessuno", "rilevazione-virus virus "+sindaco+" EICAR-Test-File")
 	for raw := range n.Messages(n.Provider("pec.alfa.example").ServiceMailbox().String()) {
 		if bytes.Contains(raw, []byte("rilevazione-virus")) && !bytes.Contains(raw, []byte("\r\n"+pec.HeaderSender+": "+studio+"\r\n")) {
 			t.Errorf("the notice does not name the sender:\n%s", raw)
