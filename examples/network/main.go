@@ -124,7 +124,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	s := settings{Accounts: accounts(network, o.accounts), Clock: network.Clock().Reading()}
+	s := settings{Accounts: accounts(network, o.accounts), Clock: network.Clock()}
 	err = s.write(network, o.dir)
 	if err == nil {
 		explain(out, o.dir, s)

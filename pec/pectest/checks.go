@@ -39,8 +39,8 @@ const (
 	CheckVirus Check = "virus"
 )
 
-// Checks returns all checks, in the order in which they are made.
-func Checks() []Check {
+// allChecks are in the order in which they are made.
+func allChecks() []Check {
 	return []Check{CheckForm, CheckFrom, CheckTo, CheckSender, CheckRecipients, CheckAddressees, CheckBcc, CheckSize, CheckVirus}
 }
 
@@ -72,7 +72,7 @@ func (s *submission) runChecks() *failedCheck {
 		CheckRecipients: s.checkRecipients, CheckAddressees: s.checkAddressees, CheckBcc: s.checkBcc,
 		CheckSize: s.checkSize, CheckVirus: s.checkVirus,
 	}
-	for _, check := range Checks() {
+	for _, check := range allChecks() {
 		if s.site.response(check) == RespondNothing {
 			continue
 		}

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// Clock is the time of a network. It runs at a speed of its own, or stands still,
+// clock is the time of a network. It runs at a speed of its own, or stands still,
 // and a test moves it forward: what was to happen in the time between happens
 // then, in order, each thing at its instant.
-type Clock struct {
+type clock struct {
 	speed float64
 
 	advancing sync.Mutex // held while the clock is moved by steps
@@ -36,18 +36,18 @@ type event struct {
 	index int // in the heap; -1 when it is out
 }
 
-func newClock(start time.Time, speed float64) *Clock {
-	return &Clock{speed: speed, real: time.Now(), base: start, wake: make(chan struct{}, 1)}
+func newClock(start time.Time, speed float64) *clock {
+	return &clock{speed: speed, real: time.Now(), base: start, wake: make(chan struct{}, 1)}
 }
 
 // Now returns the simulated present.
-func (c *Clock) Now() time.Time {
+func (c *clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.now()
 }
 
-func (c *Clock) now() time.Time {
+func (c *clock) now() time.Time {
 	if c.steps || c.speed == 0 {
 		return c.base
 	}
@@ -70,8 +70,7 @@ func (r Reading) At(t time.Time) time.Time {
 	return r.Simulated.Add(time.Duration(float64(t.Sub(r.Real)) * r.Speed))
 }
 
-// Reading returns what the clock shows now.
-func (c *Clock) Reading() Reading {
+func (c *clock) reading() Reading {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return Reading{Real: time.Now().UTC().Round(0), Simulated: c.now().Round(0), Speed: c.speed}
@@ -79,7 +78,7 @@ func (c *Clock) Reading() Reading {
 
 // Advance moves the clock forward by d. It returns when everything that falls
 // into that time has happened, with what it set off.
-func (c *Clock) Advance(d time.Duration) {
+func (c *clock) Advance(d time.Duration) {
 	c.advancing.Lock()
 	defer c.advancing.Unlock()
 	c.wait()
@@ -101,14 +100,14 @@ func (c *Clock) Advance(d time.Duration) {
 	c.poke()
 }
 
-func (c *Clock) wait() {
+func (c *clock) wait() {
 	if c.settle != nil {
 		c.settle()
 	}
 }
 
 // next takes the next event up to target out, and shows its instant.
-func (c *Clock) next(target time.Time) *event {
+func (c *clock) next(target time.Time) *event {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.events) == 0 || c.events[0].at.After(target) {
@@ -122,7 +121,7 @@ func (c *Clock) next(target time.Time) *event {
 }
 
 // at plans an event. One in the past happens at once.
-func (c *Clock) at(t time.Time, do func()) *event {
+func (c *clock) at(t time.Time, do func()) *event {
 	c.mu.Lock()
 	c.seq++
 	e := &event{at: t, seq: c.seq, do: do}
@@ -133,7 +132,7 @@ func (c *Clock) at(t time.Time, do func()) *event {
 }
 
 // cancel takes an event back; nil is none.
-func (c *Clock) cancel(e *event) {
+func (c *clock) cancel(e *event) {
 	if e == nil {
 		return
 	}
@@ -144,7 +143,7 @@ func (c *Clock) cancel(e *event) {
 	}
 }
 
-func (c *Clock) poke() {
+func (c *clock) poke() {
 	select {
 	case c.wake <- struct{}{}:
 	default:
@@ -152,7 +151,7 @@ func (c *Clock) poke() {
 }
 
 // run makes events happen as the clock reaches them.
-func (c *Clock) run(ctx context.Context) {
+func (c *clock) run(ctx context.Context) {
 	for {
 		timer := time.NewTimer(c.untilNext())
 		select {
@@ -168,7 +167,7 @@ func (c *Clock) run(ctx context.Context) {
 }
 
 // untilNext returns the real time until the next event.
-func (c *Clock) untilNext() time.Duration {
+func (c *clock) untilNext() time.Duration {
 	const never = time.Hour
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -186,7 +185,7 @@ func (c *Clock) untilNext() time.Duration {
 }
 
 // runDue makes the events happen that are due, unless Advance is at it.
-func (c *Clock) runDue() {
+func (c *clock) runDue() {
 	if !c.advancing.TryLock() {
 		return
 	}

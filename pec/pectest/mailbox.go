@@ -122,14 +122,6 @@ func (b *box) renumber(name string) {
 	}
 }
 
-// ResetUIDs gives the INBOX of an account a new UIDVALIDITY, as providers do when
-// they move mailboxes.
-func (n *Network) ResetUIDs(address string) {
-	if a, err := pec.ParseAddress(address); err == nil {
-		n.box(a).renumber(folderInbox)
-	}
-}
-
 // content is the bytes of a message, which are read from where they are.
 type content interface {
 	io.ReaderAt

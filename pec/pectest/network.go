@@ -29,7 +29,7 @@ type Network struct {
 	authority *Authority
 	directory *pec.ProviderIndex
 	tls       *tlsAuthority
-	clock     *Clock
+	clock     *clock
 	faults    *faults
 	journal   *journal
 	spool     *spool
@@ -125,7 +125,7 @@ func New(t testing.TB, c Config) *Network {
 // Start starts a network. Close it.
 func Start(c Config) (*Network, error) {
 	c = c.withDefaults()
-	n := &Network{config: c, boxes: make(map[string]*box), sums: make(map[string]string), profile: GenerousProfile()}
+	n := &Network{config: c, boxes: make(map[string]*box), sums: make(map[string]string), profile: generousProfile()}
 	if err := n.start(); err != nil {
 		n.Close()
 		return nil, fmt.Errorf("pectest: starting a network: %w", err)
@@ -133,9 +133,9 @@ func Start(c Config) (*Network, error) {
 	return n, nil
 }
 
-// GenerousProfile returns the limits of the accounts of a network whose scenario
+// generousProfile returns the limits of the accounts of a network whose scenario
 // has no others: those of a provider that hardly has any.
-func GenerousProfile() pec.Profile {
+func generousProfile() pec.Profile {
 	return pec.Profile{
 		Name:                 "Simulated PEC",
 		MaxRecipients:        500,
@@ -273,14 +273,16 @@ func (n *Network) fail(err error) {
 	}
 }
 
-// Clock returns the clock of the network.
-func (n *Network) Clock() *Clock { return n.clock }
+// Clock returns what the clock of the network shows, from which another process
+// can tell the simulated present.
+func (n *Network) Clock() Reading { return n.clock.reading() }
 
 // Now returns the simulated present. It fits the Now of verifiers and
 // dispatchers.
 func (n *Network) Now() time.Time { return n.clock.Now() }
 
-// Advance moves the clock forward by d; see [Clock.Advance].
+// Advance moves the clock forward by d. It returns when everything that falls into
+// that time has happened, with what it set off, each thing at its instant.
 func (n *Network) Advance(d time.Duration) { n.clock.Advance(d) }
 
 // Settle waits until all that was submitted is delivered, and all that answers it

@@ -32,8 +32,8 @@ type Scenario struct {
 	// two met before.
 	Seed uint64 `json:"seed"`
 	// Profile, if not nil, is what the accounts' providers allow, and enforce, in
-	// place of the generous limits of [GenerousProfile]: PerMinute and PerDay for
-	// each account, MaxRecipients and MaxTotalBytes for each message.
+	// place of limits that nobody reaches: PerMinute, PerHour and PerDay for each
+	// account, MaxRecipients and MaxTotalBytes for each message.
 	Profile *pec.Profile `json:"profile,omitempty"`
 	// Checks says how the providers answer a message that fails a check at
 	// submission; those not named with a notice (avviso di non accettazione).

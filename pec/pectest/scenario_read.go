@@ -93,7 +93,7 @@ func (s *Scenario) check() error {
 
 func (s *Scenario) checkChecks() error {
 	for check, response := range s.Checks {
-		if !slices.Contains(Checks(), check) {
+		if !slices.Contains(allChecks(), check) {
 			return fmt.Errorf("no check %q", check)
 		}
 		if !slices.Contains([]Response{RespondNotice, RespondSMTP, RespondNothing}, response) {
