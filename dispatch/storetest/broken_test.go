@@ -2,6 +2,7 @@ package storetest_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,6 +40,51 @@ var brokenStores = []brokenStore{
 	}},
 	{"odd text is an error", "oddtext", func(b *broken) {
 		b.tx = func(tx dispatch.Tx) dispatch.Tx { return strict{tx} }
+	}},
+	{"times are rounded", "times", func(b *broken) {
+		b.tx = func(tx dispatch.Tx) dispatch.Tx { return rounding{tx} }
+	}},
+	{"times come back in the zone of the machine", "everyfield", func(b *broken) {
+		b.tx = func(tx dispatch.Tx) dispatch.Tx { return local{tx} }
+	}},
+	{"what is empty changes nothing", "empty", func(b *broken) {
+		b.tx = func(tx dispatch.Tx) dispatch.Tx { return merging{tx} }
+	}},
+	{"what is not there is an empty record", "batches", func(b *broken) {
+		b.tx = func(tx dispatch.Tx) dispatch.Tx { return inventive{tx} }
+	}},
+	{"a batch is found whatever its case", "batches", func(b *broken) {
+		b.tx = func(tx dispatch.Tx) dispatch.Tx { return folding{tx} }
+	}},
+	{"batches come in the order of a dictionary", "batches", func(b *broken) {
+		b.tx = func(tx dispatch.Tx) dispatch.Tx { return dictionary{tx} }
+	}},
+	{"a send is put twice", "sends", func(b *broken) {
+		b.tx = func(tx dispatch.Tx) dispatch.Tx { return careless{tx} }
+	}},
+	{"no limit is no bound", "sends", func(b *broken) {
+		b.tx = func(tx dispatch.Tx) dispatch.Tx { return unbounded{tx} }
+	}},
+	{"progress of no send is no error", "progress", func(b *broken) {
+		b.tx = func(tx dispatch.Tx) dispatch.Tx { return careless{tx} }
+	}},
+	{"what is due comes by row", "due", func(b *broken) {
+		b.tx = func(tx dispatch.Tx) dispatch.Tx { return byRow{tx} }
+	}},
+	{"mail stays as it was", "mail", func(b *broken) {
+		b.tx = func(tx dispatch.Tx) dispatch.Tx { return stubborn{tx} }
+	}},
+	{"a refusal ends the transaction", "goingon", func(b *broken) {
+		b.update = func(_ string, update updater, f func(dispatch.Tx) error) error {
+			return update(func(tx dispatch.Tx) error {
+				failed := &fragile{Tx: tx}
+				return errors.Join(f(failed), failed.err)
+			})
+		}
+	}},
+	{"a record is given out by reference", "values", func(b *broken) {
+		batches := make(map[string]dispatch.Batch)
+		b.tx = func(tx dispatch.Tx) dispatch.Tx { return lending{tx, batches} }
 	}},
 	{"a record is kept by reference", "values", func(b *broken) {
 		batches := make(map[string]dispatch.Batch)
@@ -64,7 +112,10 @@ var brokenStores = []brokenStore{
 		b.tx = func(tx dispatch.Tx) dispatch.Tx { return miscounting{tx} }
 	}},
 	{"accounts come in any order", "accounts", func(b *broken) {
-		b.accounts = func(records []dispatch.Account) { slices.Reverse(records) }
+		b.accounts = func(records *[]dispatch.Account) { slices.Reverse(*records) }
+	}},
+	{"an account without a record is one", "rollback", func(b *broken) {
+		b.accounts = func(records *[]dispatch.Account) { *records = append(*records, dispatch.Account{Name: "nobody"}) }
 	}},
 	{"accounts share their records", "apart", func(b *broken) {
 		b.account = func(string) string { return "one for all" }
@@ -106,6 +157,17 @@ var brokenStores = []brokenStore{
 			return f(fresh{nil, account, b.Store})
 		}
 	}},
+	{"a conflict is kept", "lostupdates", func(b *broken) {
+		var calls atomic.Int64
+		b.update = func(_ string, update updater, f func(dispatch.Tx) error) error {
+			if err := update(f); err != nil || calls.Add(1)%10 != 0 {
+				return err
+			}
+			return dispatch.ErrConflict
+		}
+	}},
+	{"only batches are locked", "fencing", lockOnlyBatches},
+	{"only batches are locked, and counting is not", "quota", lockOnlyBatches},
 	{"a view sees two states", "onestate", func(b *broken) {
 		b.view = func(account string, f func(dispatch.Tx) error) error { return f(fresh{nil, account, b.Store}) }
 	}},
@@ -114,11 +176,65 @@ var brokenStores = []brokenStore{
 			return b.Store.Update(context.Background(), account, f)
 		}
 	}},
+	{"a view writes in vain, and says nothing", "views", func(b *broken) {
+		b.view = func(account string, f func(dispatch.Tx) error) error {
+			var result error
+			err := b.Store.Update(context.Background(), account, func(tx dispatch.Tx) error {
+				result = f(unheeded{tx})
+				return errors.New("roll back")
+			})
+			if err == nil {
+				return errors.New("kept")
+			}
+			return result
+		}
+	}},
+	{"what was canceled is kept", "cancel", func(b *broken) {
+		b.update = func(_ string, update updater, f func(dispatch.Tx) error) error {
+			b.context = context.WithoutCancel
+			return update(f)
+		}
+	}},
+	{"a canceled call fails in words of its own", "cancel", func(b *broken) {
+		b.update = func(_ string, update updater, f func(dispatch.Tx) error) error {
+			if err := update(f); errors.Is(err, context.Canceled) {
+				return errors.New("interrupted")
+			} else {
+				return err
+			}
+		}
+	}},
 	{"cancellation is not heeded", "cancel", func(b *broken) {
 		b.context = context.WithoutCancel
 	}},
 	{"nothing survives a restart", "batches", func(b *broken) { b.forgets = true }},
 	{"part of a blob is kept", "blobfailing", func(b *broken) { b.putBlob = putPart }},
+	{"the error of a reader is not told", "blobfailing", func(b *broken) {
+		b.putBlob = func(s dispatch.Store, r io.Reader) (dispatch.Digest, int64, error) {
+			digest, size, err := s.PutBlob(context.Background(), r)
+			if err != nil {
+				err = errors.New("no blob")
+			}
+			return digest, size, err
+		}
+	}},
+	{"while a blob is read, nobody can write", "blobstogether", func(b *broken) {
+		var reading atomic.Int64
+		b.putBlob = func(s dispatch.Store, r io.Reader) (dispatch.Digest, int64, error) {
+			reading.Add(1)
+			defer reading.Add(-1)
+			return s.PutBlob(context.Background(), r)
+		}
+		b.update = func(_ string, update updater, f func(dispatch.Tx) error) error {
+			if reading.Load() > 0 {
+				return errors.New("database is locked")
+			}
+			return update(f)
+		}
+	}},
+	{"a blob that is not there is empty", "blobs", func(b *broken) {
+		b.noBlob = func() (dispatch.Blob, error) { return emptyBlob{strings.NewReader("")}, nil }
+	}},
 	{"a blob ends early", "blobs", func(b *broken) {
 		b.openBlob = func(blob dispatch.Blob) dispatch.Blob { return shortBlob{blob} }
 	}},
@@ -126,6 +242,7 @@ var brokenStores = []brokenStore{
 		b.openBlob = func(blob dispatch.Blob) dispatch.Blob { return silentBlob{blob} }
 	}},
 	{"what was committed is lost in a crash", "crash", func(b *broken) {}},
+	{"a transaction is kept in part in a crash", "crash", func(b *broken) { b.journal(b.name) }},
 	{"a large blob is in memory", "large", func(b *broken) {}},
 }
 
@@ -170,7 +287,7 @@ func runBroken(t *testing.T, name string) {
 	opened := make(map[string]*broken)
 	open := func(_ *testing.T, name string) dispatch.Store {
 		if b := opened[name]; b == nil || b.forgets {
-			opened[name] = &broken{Store: new(memstore.Store)}
+			opened[name] = &broken{Store: new(memstore.Store), name: name}
 			brokenStores[i].wrap(opened[name])
 		}
 		return opened[name]
@@ -193,10 +310,12 @@ type broken struct {
 	view     func(account string, f func(dispatch.Tx) error) error
 	context  func(context.Context) context.Context
 	account  func(string) string
-	accounts func([]dispatch.Account)
+	accounts func(*[]dispatch.Account)
 	putBlob  func(s dispatch.Store, r io.Reader) (dispatch.Digest, int64, error)
 	openBlob func(dispatch.Blob) dispatch.Blob
+	noBlob   func() (dispatch.Blob, error)
 	forgets  bool
+	name     string // that it was opened by
 }
 
 type updater func(f func(dispatch.Tx) error) error
@@ -245,7 +364,7 @@ func (b *broken) Accounts(ctx context.Context) iter.Seq2[dispatch.Account, error
 	for record := range b.Store.Accounts(ctx) {
 		records = append(records, record)
 	}
-	b.accounts(records)
+	b.accounts(&records)
 	return func(yield func(dispatch.Account, error) bool) {
 		for _, record := range records {
 			if !yield(record, nil) {
@@ -264,8 +383,11 @@ func (b *broken) PutBlob(ctx context.Context, r io.Reader) (dispatch.Digest, int
 
 func (b *broken) OpenBlob(ctx context.Context, d dispatch.Digest) (dispatch.Blob, error) {
 	blob, err := b.Store.OpenBlob(ctx, d)
-	if err == nil && b.openBlob != nil {
-		blob = b.openBlob(blob)
+	switch {
+	case err == nil && b.openBlob != nil:
+		return b.openBlob(blob), nil
+	case err != nil && b.noBlob != nil:
+		return b.noBlob()
 	}
 	return blob, err
 }
@@ -298,6 +420,153 @@ func (t coarse) PutProgress(id dispatch.SendID, p dispatch.Progress) error {
 func (t coarse) AddSend(s dispatch.Send, p dispatch.Progress) error {
 	p.Due = p.Due.Truncate(time.Millisecond)
 	return t.Tx.AddSend(s, p)
+}
+
+type rounding struct{ dispatch.Tx }
+
+func (t rounding) AddAudit(e dispatch.AuditEntry) error {
+	e.At = e.At.Round(time.Microsecond)
+	return t.Tx.AddAudit(e)
+}
+
+type local struct{ dispatch.Tx }
+
+func (t local) Mail(id dispatch.MailID) (dispatch.Mail, error) {
+	m, err := t.Tx.Mail(id)
+	m.Found = m.Found.In(time.FixedZone("CET", 60*60))
+	return m, err
+}
+
+// merging keeps the counts of before if there are none.
+type merging struct{ dispatch.Tx }
+
+func (t merging) PutBatch(b dispatch.Batch) error {
+	if before, err := t.Tx.Batch(b.Name); err == nil && len(b.Counts) == 0 {
+		b.Counts = before.Counts
+	}
+	return t.Tx.PutBatch(b)
+}
+
+type inventive struct{ dispatch.Tx }
+
+func (t inventive) Batch(name string) (dispatch.Batch, error) {
+	b, err := t.Tx.Batch(name)
+	if errors.Is(err, dispatch.ErrNotFound) {
+		return dispatch.Batch{Name: name}, nil
+	}
+	return b, err
+}
+
+type folding struct{ dispatch.Tx }
+
+func (t folding) PutBatch(b dispatch.Batch) error {
+	b.Name = strings.ToLower(b.Name)
+	return t.Tx.PutBatch(b)
+}
+
+func (t folding) Batch(name string) (dispatch.Batch, error) { return t.Tx.Batch(strings.ToLower(name)) }
+
+type dictionary struct{ dispatch.Tx }
+
+func (t dictionary) Batches() ([]dispatch.Batch, error) {
+	list, err := t.Tx.Batches()
+	slices.SortFunc(list, func(a, b dispatch.Batch) int {
+		return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
+	})
+	return list, err
+}
+
+type byRow struct{ dispatch.Tx }
+
+func (t byRow) Due(batch string, now time.Time, limit int) ([]dispatch.Send, error) {
+	list, err := t.Tx.Due(batch, now, limit)
+	slices.SortFunc(list, func(a, b dispatch.Send) int { return cmp.Compare(a.ID.Row, b.ID.Row) })
+	return list, err
+}
+
+// unbounded takes a limit of 0 for none.
+type unbounded struct{ dispatch.Tx }
+
+func (t unbounded) Sends(batch string, after int64, limit int) ([]dispatch.Send, error) {
+	if limit == 0 {
+		limit = 1000
+	}
+	return t.Tx.Sends(batch, after, limit)
+}
+
+type stubborn struct{ dispatch.Tx }
+
+func (t stubborn) PutMail(m dispatch.Mail) error {
+	if _, err := t.Tx.Mail(m.ID); err == nil {
+		return nil
+	}
+	return t.Tx.PutMail(m)
+}
+
+// fragile can't go on after an error, as a transaction of PostgreSQL.
+type fragile struct {
+	dispatch.Tx
+	err error
+}
+
+func (t *fragile) AddSend(s dispatch.Send, p dispatch.Progress) error {
+	if t.err == nil {
+		t.err = t.Tx.AddSend(s, p)
+	}
+	return t.err
+}
+
+// lending gives out the records that it keeps.
+type lending struct {
+	dispatch.Tx
+	batches map[string]dispatch.Batch
+}
+
+func (t lending) Batch(name string) (dispatch.Batch, error) {
+	if b, ok := t.batches[name]; ok {
+		return b, nil
+	}
+	b, err := t.Tx.Batch(name)
+	if err == nil {
+		t.batches[name] = b
+	}
+	return b, err
+}
+
+// unheeded does not say that nothing may be changed.
+type unheeded struct{ dispatch.Tx }
+
+func (t unheeded) PutMail(dispatch.Mail) error { return nil }
+
+// lockOnlyBatches makes a store in which only those transactions that look at a
+// batch come one after the other.
+func lockOnlyBatches(b *broken) {
+	var locked sync.Mutex
+	b.update = func(account string, _ updater, f func(dispatch.Tx) error) error {
+		tx := &rowLocking{fresh: fresh{nil, account, b.Store}, locked: &locked}
+		defer tx.unlock()
+		return f(tx)
+	}
+}
+
+type rowLocking struct {
+	fresh
+	locked *sync.Mutex
+	mine   bool
+}
+
+func (t *rowLocking) Batch(name string) (dispatch.Batch, error) {
+	if !t.mine {
+		t.locked.Lock()
+		t.mine = true
+	}
+	return t.fresh.Batch(name)
+}
+
+func (t *rowLocking) unlock() {
+	if t.mine {
+		t.locked.Unlock()
+	}
 }
 
 type trimming struct{ dispatch.Tx }
@@ -362,6 +631,16 @@ func (t careless) PutMessageID(messageID string, id dispatch.SendID, attempt int
 	return nil
 }
 
+func (t careless) AddSend(s dispatch.Send, p dispatch.Progress) error {
+	t.Tx.AddSend(s, p)
+	return nil
+}
+
+func (t careless) PutProgress(id dispatch.SendID, p dispatch.Progress) error {
+	t.Tx.PutProgress(id, p)
+	return nil
+}
+
 func (t careless) AddAudit(e dispatch.AuditEntry) error {
 	t.Tx.AddAudit(e)
 	return nil
@@ -385,6 +664,20 @@ func (t fresh) do(f func(dispatch.Tx) error) error {
 func (t fresh) Account() (a dispatch.Account, err error) {
 	err = t.do(func(tx dispatch.Tx) (err error) { a, err = tx.Account(); return err })
 	return a, err
+}
+
+func (t fresh) PutAccount(a dispatch.Account) error {
+	return t.do(func(tx dispatch.Tx) error { return tx.PutAccount(a) })
+}
+
+func (t fresh) Facts(id dispatch.SendID) (facts []dispatch.Fact, err error) {
+	err = t.do(func(tx dispatch.Tx) (err error) { facts, err = tx.Facts(id); return err })
+	return facts, err
+}
+
+func (t fresh) NthLastTry(n int) (at time.Time, err error) {
+	err = t.do(func(tx dispatch.Tx) (err error) { at, err = tx.NthLastTry(n); return err })
+	return at, err
 }
 
 func (t fresh) Batch(name string) (b dispatch.Batch, err error) {
@@ -415,6 +708,10 @@ func putPart(s dispatch.Store, r io.Reader) (dispatch.Digest, int64, error) {
 	digest, size, err := s.PutBlob(context.Background(), bytes.NewReader(data))
 	return digest, size, errors.Join(readErr, err)
 }
+
+type emptyBlob struct{ *strings.Reader }
+
+func (emptyBlob) Close() error { return nil }
 
 type shortBlob struct{ dispatch.Blob }
 

@@ -70,12 +70,12 @@ func (s *subject) hasAccounts(want ...dispatch.Account) {
 func checkBatches(s *subject) {
 	s.holds(hasNoBatch("b"), hasBatches())
 	// In the order of their bytes, not of a language.
-	b, capital, accent := sampleBatch("b", 1), sampleBatch("B", 200), sampleBatch("à", 300)
+	b, capital, accent := sampleBatch("b", 1), sampleBatch("Z", 200), sampleBatch("à", 300)
 	s.update(
 		putBatch(accent), putBatch(b), putBatch(capital),
 		hasBatch(b), hasBatches(capital, b, accent), hasNoBatch("a"),
 	)
-	s.holds(hasBatch(b), hasBatch(capital), hasBatches(capital, b, accent), hasNoBatch(""))
+	s.holds(hasBatch(b), hasBatch(capital), hasBatches(capital, b, accent), hasNoBatch("z"), hasNoBatch(""))
 
 	changed := sampleBatch("b", 400)
 	s.update(

@@ -72,6 +72,8 @@ var checks = []struct {
 	{"cancel", checkCancel},
 	{"apart", checkApart},
 	{"lostupdates", checkLostUpdates},
+	{"fencing", checkFencing},
+	{"quota", checkQuota},
 	{"onestate", checkOneState},
 	{"many", checkMany},
 

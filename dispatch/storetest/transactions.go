@@ -276,6 +276,88 @@ func addOne(key string) step {
 	}
 }
 
+// checkFencing has a worker write a fact because the lease was its own when it
+// looked, while another takes the lease over and looks at the facts. What each of
+// them looks at is what the other writes, and they write no record in common:
+// still, one comes after the other.
+func checkFencing(s *subject) {
+	const rounds = 10
+	s.update(addSend(sampleSend("b", 1), due(noon)))
+	lease := func(token int) step {
+		return putAccount(dispatch.Account{Name: theAccount, Lease: dispatch.Lease{Token: int64(token)}})
+	}
+	for n := range rounds {
+		s.update(lease(2 * n))
+		facts := 0 // that the other worker saw
+		takeOver := func(tx dispatch.Tx) error {
+			list, err := tx.Facts(id(1))
+			facts = len(list)
+			return errors.Join(err, lease(2*n+1)(tx))
+		}
+		wrote := false
+		s.together(takeOver, func(tx dispatch.Tx, stall func()) error {
+			account, err := tx.Account()
+			if wrote = err == nil && account.Lease.Token == int64(2*n); !wrote {
+				return err
+			}
+			stall()
+			return addFact(id(1), dispatch.Fact{Key: fmt.Sprint(n), Kind: dispatch.FactClaim, At: noon}, true)(tx)
+		})
+		if wrote && facts != n+1 {
+			s.t.Fatal("a worker wrote under a lease that another had taken over, and the other did not see it")
+		}
+		if !wrote {
+			s.update(addFact(id(1), dispatch.Fact{Key: fmt.Sprint(n), Kind: dispatch.FactClaim, At: noon}, true))
+		}
+	}
+}
+
+// checkQuota has two workers add a try each, if there is but one left.
+func checkQuota(s *subject) {
+	const rounds = 10
+	s.update(addSend(sampleSend("b", 1), due(noon)), addSend(sampleSend("b", 2), due(noon)))
+	for n := range rounds {
+		try := func(row int64, stall func()) step {
+			return func(tx dispatch.Tx) error {
+				if _, err := tx.NthLastTry(n + 1); !errors.Is(err, dispatch.ErrNotFound) {
+					return err // there was none left
+				}
+				stall()
+				return addFact(id(row), sampleTry(fmt.Sprint(n), minutes(n)), true)(tx)
+			}
+		}
+		s.together(try(1, func() {}), func(tx dispatch.Tx, stall func()) error { return try(2, stall)(tx) })
+		s.view(hasLastTry(n+1, noon), hasNoLastTry(n+2))
+	}
+}
+
+// together runs two transactions, the other one while the first is stalled. The
+// store may make the other wait for the first.
+func (s *subject) together(other step, first func(tx dispatch.Tx, stall func()) error) {
+	s.t.Helper()
+	done := make(chan error, 1)
+	start := sync.OnceFunc(func() {
+		go func() {
+			done <- again(func() error { return s.Update(context.Background(), theAccount, other) })
+		}()
+	})
+	stall := func() {
+		start()
+		select {
+		case err := <-done:
+			done <- err
+		case <-time.After(20 * time.Millisecond): // it waits
+		}
+	}
+	err := again(func() error {
+		return s.Update(context.Background(), theAccount, func(tx dispatch.Tx) error { return first(tx, stall) })
+	})
+	start()
+	if err := errors.Join(err, <-done); err != nil {
+		s.t.Fatalf("Update: %v", err)
+	}
+}
+
 // checkOneState changes two records while a View is between looking at one and
 // looking at the other. The store may make the change wait for the View.
 func checkOneState(s *subject) {
