@@ -11,10 +11,34 @@
 //
 // and [Network.VerifyOptions] what verifies its receipts. Any address at
 // pec.alfa.example and pec.beta.example can receive, and at mail.example, which
-// is ordinary. What goes wrong, to whom and how often, is said by a [Scenario].
-// Time is simulated: [Network.Advance] lets the notices of hour 12 and of hour 24
-// come at once. Each [Event] is kept, so that a test can assert that a message
-// was delivered exactly once.
+// is ordinary. [Start] does the same outside of a test.
+//
+// # What goes wrong
+//
+// All goes well unless a [Scenario] says otherwise: to whom, at which stage, how
+// often, or with what probability. It is written in Go or in JSON.
+//
+//	pectest.Scenario{Rules: []pectest.Rule{
+//		{Fault: pectest.FaultFull, Recipient: "archivio@pec.beta.example"},
+//		{Fault: pectest.FaultCut, Stage: pectest.StageAccepted, Skip: 10, Times: 1},
+//		{Fault: pectest.FaultLost, Kind: pec.KindDelivery, Probability: 0.01},
+//	}}
+//
+// # Time
+//
+// The network has a clock of its own. With Config.Frozen it stands still until
+// [Network.Advance] moves it, and the notices of hour 12 and of hour 24 come at
+// once. Give [Network.Now] to whatever asks for the present. Sockets are real, so
+// that package testing/synctest does not help here.
+//
+// # What happened
+//
+// [Network.Settle] waits until the mail has arrived. The journal tells of each
+// submission, decision, delivery, receipt and notice, with the digest of what was
+// submitted: a test counts in [Network.Events] that a message was delivered
+// exactly once. [Network.Messages] is what lies in a mailbox.
+//
+// # Single messages
 //
 // The parts can be had alone. An [Authority] stands for the certification
 // authority of the providers, with certificates of the form of the real ones. A

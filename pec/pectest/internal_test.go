@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -180,5 +182,37 @@ func TestScanner(t *testing.T) {
 		if !s.badLineEnd {
 			t.Errorf("%q: no bad line end, want one", bad)
 		}
+	}
+}
+
+// TestCloseClosesEverything dials every port of a network that is closed, those too
+// that only its hosts use, and looks for files that it left.
+func TestCloseClosesEverything(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	n, err := Start(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ports []string
+	for _, s := range n.sites {
+		for _, l := range []*listener{s.smtps, s.submission, s.mx, s.imap} {
+			ports = append(ports, l.Addr().String())
+		}
+	}
+	for range 2 {
+		if err := n.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	}
+	for _, address := range ports {
+		if c, err := net.Dial("tcp", address); err == nil {
+			c.Close()
+			t.Errorf("%s is still open", address)
+		}
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) > 0 {
+		t.Errorf("files left: %v, %v", files, err)
 	}
 }

@@ -284,6 +284,9 @@ func (r *kindsRun) checkHeader(t *testing.T, m *issued, rule *kindRule, sent mai
 	}
 	if rule.field == "X-Trasporto" {
 		want["From"] = `"Per conto di: ` + sent.from + `" <` + by.Service().String() + `>`
+		if traces := strings.Join(m.header["Received"], "\n"); !strings.Contains(traces, "with ESMTPSA;") {
+			t.Errorf("Received:\n%s\nwant also that of the submission", traces)
+		}
 		want["To"], want["Cc"] = strings.Join(sent.to, ", "), strings.Join(sent.cc, ", ")
 		want["Reply-To"] = sent.author()
 		if sent.id == "good" {

@@ -3,6 +3,7 @@ package pectest_test
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
@@ -692,6 +693,34 @@ func TestStartTLS(t *testing.T) {
 	}
 	settle(t, n)
 	wantInbox(t, n, comune, "accettazione nessuno", "avvenuta-consegna nessuno "+studio)
+}
+
+// TestOtherProviders has three providers, one with a further domain, one that still
+// signs with SHA-1, and another ordinary host.
+func TestOtherProviders(t *testing.T) {
+	old := pectest.OPEC()
+	old.Digest = crypto.SHA1
+	n := newNetwork(t, pectest.Config{OrdinaryDomain: "posta.example", Sites: []pectest.SiteConfig{
+		{ProviderConfig: pectest.ProviderConfig{Name: "Uno S.p.A.", Domain: "pec.alfa.example", Domains: []string{"pec.cliente.example"}}},
+		{ProviderConfig: pectest.ProviderConfig{Name: "Due S.p.A.", Domain: "pec.due.example", Dialect: old}},
+		{ProviderConfig: pectest.ProviderConfig{Name: "Tre S.p.A.", Domain: "pec.tre.example", Dialect: pectest.JPEC(), ECDSA: true}},
+	}})
+	const cliente, due, tre = "a@pec.cliente.example", "b@pec.due.example", "c@pec.tre.example"
+	for _, m := range []mail{
+		{id: "one", from: cliente, to: []string{due, tre, "d@posta.example"}},
+		{id: "two", from: due, to: []string{"e@PEC.Cliente.Example", tre}},
+	} {
+		if err := n.Submit(n.Account(m.from), m.to, bytes.NewReader(m.bytes())); err != nil {
+			t.Fatal(err)
+		}
+		settle(t, n)
+	}
+	wantInAnyOrder(t, n, cliente, "accettazione nessuno", "avvenuta-consegna nessuno "+due, "avvenuta-consegna nessuno "+tre)
+	wantInAnyOrder(t, n, due, "envelope", "accettazione nessuno", "avvenuta-consegna nessuno e@PEC.Cliente.Example", "avvenuta-consegna nessuno "+tre)
+	wantInbox(t, n, "d@posta.example", "envelope")
+	if a := n.Account(cliente); a.Provider != "pec.alfa.example" {
+		t.Errorf("the provider of %s is %s, want the one that manages its domain", cliente, a.Provider)
+	}
 }
 
 func dialIMAP(t testing.TB, n *pectest.Network, a pectest.Account) *imapclient.Client {

@@ -114,6 +114,29 @@ func TestSkipAndTimes(t *testing.T) {
 	}
 }
 
+// TestAdd changes the scenario of a network that is running.
+func TestAdd(t *testing.T) {
+	n := newTestNetwork(t, pectest.Scenario{})
+	send(t, n, mail{id: "before", to: []string{comune}})
+	if err := n.Add(pectest.Rule{Fault: pectest.FaultFull, Recipient: comune, Times: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Add(pectest.Rule{Fault: pectest.FaultForeign, Sender: vicino, Count: 3}); err != nil {
+		t.Fatal(err)
+	}
+	send(t, n, mail{id: "full", to: []string{comune}})
+	send(t, n, mail{id: "after", to: []string{comune}})
+	wantInbox(t, n, comune, "envelope", "envelope")
+	if got := len(messages(n, vicino)); got != 3 {
+		t.Errorf("%d foreign messages, want 3", got)
+	}
+	for _, r := range []pectest.Rule{{Fault: "none"}, {Fault: pectest.FaultFull, Provider: "pec.gamma.example"}} {
+		if err := n.Add(r); err == nil {
+			t.Errorf("Add(%+v): no error, want one", r)
+		}
+	}
+}
+
 // TestChance checks that what happens by chance depends on the seed, and happens
 // about as often as it should.
 func TestChance(t *testing.T) {
