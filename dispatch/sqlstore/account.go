@@ -53,8 +53,8 @@ type namedAccount struct {
 
 func (r *namedAccount) fields() []any { return append([]any{&r.name}, r.accountRow.fields()...) }
 
-func (r *accountRow) args(name string) []any {
-	return []any{name, r.leaseHolder, r.leaseToken, r.leaseUntil, r.pausedUntil, r.pauseReason, r.suspended, r.rest,
+func (r *accountRow) values() []any {
+	return []any{r.leaseHolder, r.leaseToken, r.leaseUntil, r.pausedUntil, r.pauseReason, r.suspended, r.rest,
 		r.entries, r.tries, r.lastTry}
 }
 
@@ -165,8 +165,8 @@ func (r *batchRow) fields() []any {
 	return []any{&r.name, &r.phase, &r.created, &r.creator, &r.total, &r.rest}
 }
 
-func (r *batchRow) args(account string) []any {
-	return []any{account, r.name, r.phase, r.created, r.creator, r.total, r.rest}
+func (r *batchRow) values() []any {
+	return []any{r.name, r.phase, r.created, r.creator, r.total, r.rest}
 }
 
 func (r *batchRow) record() (dispatch.Batch, error) {
@@ -240,20 +240,6 @@ func (t *tx) PutBatch(b dispatch.Batch) error {
 		total:   b.Total,
 		rest:    rest,
 		changed: true,
-	}
-	return nil
-}
-
-// writeBatches writes the batches that were changed.
-func (t *tx) writeBatches() error {
-	for _, row := range t.batches {
-		if !row.changed {
-			continue
-		}
-		if _, err := t.statement(upsertBatch).ExecContext(t.ctx, row.args(t.name)...); err != nil {
-			return t.fail("writing a batch", err)
-		}
-		row.changed = false
 	}
 	return nil
 }

@@ -36,9 +36,9 @@ type dialect struct {
 	createAccount string
 	// oneWriter: there is only one at a time in the whole database.
 	oneWriter bool
-	// insertSizes are how many rows a statement may write, the most first and 1
-	// last. Each size is prepared; any number of rows takes a few statements.
-	insertSizes []int
+	// insertAll is the statement that writes all rows of a transaction at once; see
+	// [insertAllText]. Empty where each row has a statement, which there costs little.
+	insertAll string
 	// view makes a transaction see one state.
 	view sql.TxOptions
 	// check fails if the settings of the database won't do.
@@ -68,7 +68,6 @@ func sqlite() *dialect {
 		// that reads first could not take it any more if another wrote since.
 		lockAccount: `UPDATE accounts SET lease_token = lease_token WHERE name = $1 RETURNING ` + accountColumns,
 		oneWriter:   true,
-		insertSizes: []int{1},
 		view:        sql.TxOptions{ReadOnly: true}, // in WAL mode, one state from the first read on
 		check:       checkSQLite,
 		isConflict:  isBusy,
@@ -84,7 +83,7 @@ func postgresql() *dialect {
 		lockVersions:  `LOCK TABLE schema_version IN EXCLUSIVE MODE`,
 		lockAccount:   `SELECT ` + accountColumns + ` FROM accounts WHERE name = $1 FOR UPDATE`,
 		createAccount: `INSERT INTO accounts (name) VALUES ($1) ON CONFLICT DO NOTHING`,
-		insertSizes:   []int{64, 8, 1},
+		insertAll:     insertAllText(),
 		view:          sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead},
 		check:         checkPostgreSQL,
 		isConflict:    isSerialization,

@@ -117,7 +117,7 @@ func (t *tx) PutMessageID(messageID string, id dispatch.SendID, attempt int) err
 	if err := t.writing(messageID, id.Batch); err != nil {
 		return err
 	}
-	if t.rows[insertMessageIDs].has(messageID) {
+	if t.rows[insertMessageIDs].get(messageID) != nil {
 		return dispatch.ErrExists
 	}
 	if err := t.trim(); err != nil {
@@ -132,8 +132,8 @@ func (t *tx) SendByMessageID(messageID string) (id dispatch.SendID, attempt int,
 	if !isText(messageID) {
 		return id, 0, dispatch.ErrNotFound
 	}
-	if err := t.flush(); err != nil {
-		return id, 0, err
+	if row := t.rows[insertMessageIDs].get(messageID); row != nil { // about to be written
+		return dispatch.SendID{Batch: row[1].(string), Row: row[2].(int64)}, row[3].(int), nil
 	}
 	err = t.readOne("looking for a Message-ID", queryMessageID, []any{t.name, messageID}, &id.Batch, &id.Row, &attempt)
 	return id, attempt, err

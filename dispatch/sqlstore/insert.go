@@ -26,21 +26,26 @@ func (s *rowSet) put(key any, row []any) {
 	s.rows = append(s.rows, row)
 }
 
-func (s *rowSet) has(key any) bool {
-	_, ok := s.keys[key]
-	return ok
-}
-
 func (s *rowSet) clear() {
 	s.rows = nil
 	clear(s.keys)
 }
 
-// insertion is a statement that writes rows into a table.
+// get returns the row with a key, or nil.
+func (s *rowSet) get(key any) []any {
+	if i, ok := s.keys[key]; ok {
+		return s.rows[i]
+	}
+	return nil
+}
+
+// insertion is a way of writing rows into a table.
 type insertion int
 
 const (
-	insertSends insertion = iota
+	upsertAccounts insertion = iota
+	upsertBatches
+	insertSends
 	upsertProgress
 	insertFacts
 	upsertTries
@@ -53,86 +58,92 @@ const (
 // insertionTexts are the texts of the statements, in parts.
 var insertionTexts = [insertions]struct {
 	table   string
-	columns string // after the account
+	account string // the column with the account's name
+	columns string // after that one
 	// conflict says what to do with a row that is there already. Where it is
 	// nothing, the row was new for sure.
 	conflict string
 }{
-	insertSends:      {"sends", "batch, row_no, recipient, message_id, digest, size, pieces, own", ""},
-	upsertProgress:   {"progress", "batch, row_no, state, due", "ON CONFLICT (account, batch, row_no) DO UPDATE SET state = excluded.state, due = excluded.due"},
-	insertFacts:      {"facts", "batch, row_no, " + factColumns, ""},
-	upsertTries:      {"tries", "nth, happened", "ON CONFLICT (account, nth) DO UPDATE SET happened = excluded.happened"},
-	insertMessageIDs: {"message_ids", "message_id, batch, row_no, attempt", "ON CONFLICT DO NOTHING"},
-	upsertMails: {"mails", mailColumns, `ON CONFLICT (account, folder, uid_validity, uid) DO UPDATE SET
+	upsertAccounts: {"accounts", "name", accountColumns, `ON CONFLICT (name) DO UPDATE SET
+		lease_holder = excluded.lease_holder, lease_token = excluded.lease_token, lease_until = excluded.lease_until,
+		paused_until = excluded.paused_until, pause_reason = excluded.pause_reason, suspended = excluded.suspended,
+		rest = excluded.rest, entries = excluded.entries, tries = excluded.tries, last_try = excluded.last_try`},
+	upsertBatches: {"batches", "account", batchColumns, `ON CONFLICT (account, name) DO UPDATE SET
+		phase = excluded.phase, created = excluded.created, creator = excluded.creator, total = excluded.total,
+		rest = excluded.rest`},
+	insertSends: {"sends", "account", "batch, row_no, recipient, message_id, digest, size, pieces, own", ""},
+	upsertProgress: {"progress", "account", "batch, row_no, state, due",
+		"ON CONFLICT (account, batch, row_no) DO UPDATE SET state = excluded.state, due = excluded.due"},
+	insertFacts: {"facts", "account", "batch, row_no, " + factColumns, ""},
+	upsertTries: {"tries", "account", "nth, happened",
+		"ON CONFLICT (account, nth) DO UPDATE SET happened = excluded.happened"},
+	insertMessageIDs: {"message_ids", "account", "message_id, batch, row_no, attempt", "ON CONFLICT DO NOTHING"},
+	upsertMails: {"mails", "account", mailColumns, `ON CONFLICT (account, folder, uid_validity, uid) DO UPDATE SET
 		found = excluded.found, disposition = excluded.disposition, raw = excluded.raw, size = excluded.size,
 		category = excluded.category, kind = excluded.kind, batch = excluded.batch, row_no = excluded.row_no,
 		reason = excluded.reason`},
-	insertEntries: {"audit", entryColumns, ""},
+	insertEntries: {"audit", "account", entryColumns, ""},
 }
 
-// query returns the statement for a number of rows.
-func (in insertion) query(rows int) string {
+// into returns the beginning of a statement.
+func (in insertion) into() string {
 	text := insertionTexts[in]
+	return fmt.Sprintf("INSERT INTO %s (%s, %s) ", text.table, text.account, text.columns)
+}
+
+func (in insertion) columns() []string { return strings.Split(insertionTexts[in].columns, ", ") }
+
+// insertRow returns the statement that writes one row.
+func (in insertion) insertRow() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "INSERT INTO %s (account, %s) VALUES", text.table, text.columns)
-	n := 0
-	for row := range rows {
-		sep := " ("
-		if row > 0 {
-			sep = "), ("
-		}
-		for range strings.Count(text.columns, ",") + 2 {
-			n++
-			fmt.Fprintf(&b, "%s$%d", sep, n)
-			sep = ", "
-		}
+	b.WriteString(in.into() + "VALUES ($1")
+	for i := range in.columns() {
+		fmt.Fprintf(&b, ", $%d", i+2)
 	}
-	b.WriteString(") " + text.conflict)
+	b.WriteString(") " + insertionTexts[in].conflict)
 	return b.String()
 }
 
-// insertQueries returns all statements that write rows, by how many.
-func insertQueries(sizes []int) (queries [insertions]map[int]string) {
+// write writes all rows that wait: in one statement, where the dialect has one, and
+// otherwise each in its own.
+func (t *tx) write() error {
+	waiting := 0
 	for in := range insertions {
-		queries[in] = make(map[int]string)
-		for _, rows := range sizes {
-			queries[in][rows] = in.query(rows)
-		}
+		waiting += len(t.rows[in].rows)
 	}
-	return queries
-}
-
-// insert writes the rows of a set, in as few statements as there can be.
-func (t *tx) insert(in insertion) error {
-	rows := t.rows[in].rows
-	for _, size := range t.store.dialect.insertSizes {
-		for len(rows) >= size {
-			if err := t.insertRows(in, rows[:size]); err != nil {
-				return err
-			}
-			rows = rows[size:]
-		}
+	if waiting == 0 {
+		return nil
 	}
-	t.rows[in].clear()
+	write := t.insertEach
+	if t.store.dialect.insertAll != "" {
+		write = t.insertAll
+	}
+	if err := write(); err != nil {
+		return err
+	}
+	for in := range insertions {
+		t.rows[in].clear()
+	}
 	return nil
 }
 
-func (t *tx) insertRows(in insertion, rows [][]any) error {
-	var args []any
-	for _, row := range rows {
-		args = append(append(args, t.name), row...)
-	}
-	doing := "writing into " + insertionTexts[in].table
-	result, err := t.statement(t.store.inserts[in][len(rows)]).ExecContext(t.ctx, args...)
-	if err != nil {
-		return t.fail(doing, err)
-	}
-	written, err := result.RowsAffected()
-	if err == nil && written < int64(len(rows)) {
-		err = dispatch.ErrExists
-	}
-	if err != nil {
-		return t.fail(doing, err)
+// insertEach writes row by row.
+func (t *tx) insertEach() error {
+	for in := range insertions {
+		for _, row := range t.rows[in].rows {
+			doing := "writing into " + insertionTexts[in].table
+			result, err := t.statement(t.store.insertRow[in]).ExecContext(t.ctx, append([]any{t.name}, row...)...)
+			if err != nil {
+				return t.fail(doing, err)
+			}
+			written, err := result.RowsAffected()
+			if err == nil && written < 1 {
+				err = dispatch.ErrExists
+			}
+			if err != nil {
+				return t.fail(doing, err)
+			}
+		}
 	}
 	return nil
 }

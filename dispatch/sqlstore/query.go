@@ -1,12 +1,12 @@
 package sqlstore
 
-// queries are the statements that read, and the two that write one row. What they
+// queries are the statements that read, and those that write a blob. What they
 // are for is said where they are used. Parameters appear in their order: some
 // drivers count them.
 var queries = []string{
-	queryAccounts, queryAccount, upsertAccount,
-	queryBatch, queryBatches, upsertBatch,
-	querySend, querySends, queryDue, queryHighest, querySendState,
+	queryAccounts, queryAccount,
+	queryBatch, queryBatches,
+	querySend, querySends, queryDue, queryHighest, querySendStates,
 	queryMessageID, queryTries,
 	queryMail, queryMails,
 	queryAudit,
@@ -18,12 +18,6 @@ const (
 
 	queryAccounts = `SELECT name, ` + accountColumns + ` FROM accounts WHERE rest IS NOT NULL AND name > $1 ORDER BY name LIMIT $2`
 	queryAccount  = `SELECT ` + accountColumns + ` FROM accounts WHERE name = $1`
-	upsertAccount = `INSERT INTO accounts (name, ` + accountColumns + `) 
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-		ON CONFLICT (name) DO UPDATE SET
-			lease_holder = excluded.lease_holder, lease_token = excluded.lease_token, lease_until = excluded.lease_until,
-			paused_until = excluded.paused_until, pause_reason = excluded.pause_reason, suspended = excluded.suspended,
-			rest = excluded.rest, entries = excluded.entries, tries = excluded.tries, last_try = excluded.last_try`
 )
 
 const (
@@ -31,10 +25,6 @@ const (
 
 	queryBatch   = `SELECT ` + batchColumns + ` FROM batches WHERE account = $1 AND name = $2`
 	queryBatches = `SELECT ` + batchColumns + ` FROM batches WHERE account = $1 ORDER BY name`
-	upsertBatch  = `INSERT INTO batches (account, ` + batchColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7)
-		ON CONFLICT (account, name) DO UPDATE SET
-			phase = excluded.phase, created = excluded.created, creator = excluded.creator, total = excluded.total,
-			rest = excluded.rest`
 )
 
 const (
@@ -48,10 +38,10 @@ const (
 		WHERE p.account = $1 AND p.batch = $2 AND p.due <= $3 ORDER BY p.due, p.row_no LIMIT $4`
 	queryHighest = `SELECT row_no FROM sends WHERE account = $1 AND batch = $2 ORDER BY row_no DESC LIMIT 1`
 
-	// One row for each fact; one with NULLs if there is none.
-	querySendState = `SELECT p.state, p.due, f.key, f.kind, f.happened, f.attempt, f.try_no, f.rest
+	// One row for each fact; one with NULLs for a send without.
+	querySendStates = `SELECT p.row_no, p.state, p.due, f.key, f.kind, f.happened, f.attempt, f.try_no, f.rest
 		FROM progress p LEFT JOIN facts f ON f.account = p.account AND f.batch = p.batch AND f.row_no = p.row_no
-		WHERE p.account = $1 AND p.batch = $2 AND p.row_no = $3`
+		WHERE p.account = $1 AND p.batch = $2 AND p.row_no >= $3 AND p.row_no < $4`
 )
 
 const (

@@ -24,37 +24,52 @@ func (t *tx) state(id dispatch.SendID) (*sendState, error) {
 	if err := t.trim(); err != nil {
 		return nil, err
 	}
-	s, err := t.readState(id)
-	if err != nil {
+	if err := t.readStates(id); err != nil {
 		return nil, err
 	}
-	t.sends[id] = s
-	return s, nil
+	if s, ok := t.sends[id]; ok {
+		return s, nil
+	}
+	return nil, dispatch.ErrNotFound
 }
 
-func (t *tx) readState(id dispatch.SendID) (*sendState, error) {
-	const doing = "reading the facts about a send"
+// statesPage is how many sends are read at a time: those that are worked on
+// together are neighbours.
+const statesPage = 16
+
+// readStates reads what is known of a send and of those beside it.
+func (t *tx) readStates(id dispatch.SendID) error {
 	type row struct {
+		row   int64
 		state string
 		due   instant
 		fact  nullFactRow
 	}
-	rows, err := readAll(t, doing, querySendState, []any{t.name, id.Batch, id.Row}, func(r *row) []any {
-		return append([]any{&r.state, &r.due}, r.fact.fields()...)
+	first := id.Row - id.Row%statesPage
+	rows, err := readAll(t, "reading the facts about sends", querySendStates, []any{t.name, id.Batch, first, first + statesPage}, func(r *row) []any {
+		return append([]any{&r.row, &r.state, &r.due}, r.fact.fields()...)
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if len(rows) == 0 {
-		return nil, dispatch.ErrNotFound
-	}
-	s := &sendState{progress: dispatch.Progress{State: dispatch.State(rows[0].state), Due: rows[0].due.Time}}
+	read := make(map[int64]*sendState)
 	for _, r := range rows {
+		s := read[r.row]
+		if s == nil {
+			s = &sendState{progress: dispatch.Progress{State: dispatch.State(r.state), Due: r.due.Time}}
+			read[r.row] = s
+		}
 		if r.fact.key.Valid {
 			s.facts = append(s.facts, r.fact.factRow())
 		}
 	}
-	return s, nil
+	for number, s := range read {
+		id.Row = number
+		if _, ok := t.sends[id]; !ok { // what was changed counts
+			t.sends[id] = s
+		}
+	}
+	return nil
 }
 
 // AddSend implements [dispatch.Tx].

@@ -34,9 +34,10 @@
 // so a connection pooler between must keep a session, or know about prepared
 // statements.
 //
-// A transaction reads what it needs once, and writes at its end, many rows to a
-// statement. How long it takes is counted in round trips, and it makes about as
-// many as there are sends that it is about, and ten.
+// How long a transaction takes is counted in round trips. It reads what it needs
+// once, the sends of neighbouring rows together, and writes everything in one
+// statement at its end: ten sends that went through a step take about as many round
+// trips as one, which is seven.
 //
 // Tables are made where the search path of the connection says. All keys but those
 // of blobs begin with the account, so that, from some hundred million sends on,
@@ -71,7 +72,6 @@ import (
 	"database/sql"
 	"fmt"
 	"iter"
-	"maps"
 	"slices"
 
 	"github.com/ceralacca/go-pec/dispatch"
@@ -82,10 +82,10 @@ type Store struct {
 	dispatch.Blobs
 	db         *sql.DB
 	dialect    *dialect
-	statements map[string]*sql.Stmt       // :: query → prepared
-	inserts    [insertions]map[int]string // :: how many rows → query
-	cacheSize  int                        // see tx.trim
-	writer     chan struct{}              // full while somebody writes; nil if many may at once
+	statements map[string]*sql.Stmt // :: query → prepared
+	insertRow  [insertions]string   // the statements that write one row
+	cacheSize  int                  // see tx.trim
+	writer     chan struct{}        // full while somebody writes; nil if many may at once
 }
 
 var _ dispatch.Store = (*Store)(nil)
@@ -126,11 +126,15 @@ func New(ctx context.Context, db *sql.DB, config Config) (*Store, error) {
 // prepare prepares every statement, so that none has to be while a transaction
 // has the last connection.
 func (s *Store) prepare(ctx context.Context) error {
-	s.inserts = insertQueries(s.dialect.insertSizes)
 	s.statements = make(map[string]*sql.Stmt)
 	all := append(slices.Clone(queries), s.dialect.lockAccount)
-	for _, sizes := range s.inserts {
-		all = slices.AppendSeq(all, maps.Values(sizes))
+	if s.dialect.insertAll != "" {
+		all = append(all, s.dialect.insertAll)
+	} else {
+		for in := range insertions {
+			s.insertRow[in] = in.insertRow()
+			all = append(all, s.insertRow[in])
+		}
 	}
 	for _, query := range all {
 		stmt, err := s.db.PrepareContext(ctx, query)

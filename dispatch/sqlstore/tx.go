@@ -105,23 +105,22 @@ func (t *tx) flush() error {
 	if t.failed != nil {
 		return t.failed
 	}
-	for in := range insertions {
-		if err := t.insert(in); err != nil {
-			return err
+	for name, row := range t.batches {
+		if row.changed {
+			t.rows[upsertBatches].put(name, row.values())
+			row.changed = false
 		}
 	}
-	return t.writeBatches()
+	return t.write()
 }
 
 // finish writes everything, before the commit.
 func (t *tx) finish() error {
+	if t.account.changed {
+		t.rows[upsertAccounts].put(t.name, t.account.values())
+	}
 	if err := t.flush(); err != nil {
 		return err
-	}
-	if t.account.changed {
-		if _, err := t.statement(upsertAccount).ExecContext(t.ctx, t.account.args(t.name)...); err != nil {
-			return t.fail("writing an account", err)
-		}
 	}
 	if err := t.ctx.Err(); err != nil {
 		return t.fail("committing", err)

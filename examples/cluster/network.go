@@ -29,9 +29,11 @@ func (o *options) networkFlag(flags *flag.FlagSet) {
 // accounts come from the bureau's own table of customers, and the trust from
 // receipt.Anchors.
 type network struct {
-	accounts []dispatch.AccountConfig
-	verify   receipt.Options
-	clock    pectest.Reading
+	mailboxes []pectest.Account
+	accounts  []dispatch.AccountConfig // the same
+	servers   *tls.Config              // whom to trust as a server
+	verify    receipt.Options
+	clock     pectest.Reading
 }
 
 func (n *network) now() time.Time { return n.clock.At(time.Now()) }
@@ -50,17 +52,17 @@ func joinNetwork(dir string) (*network, error) {
 	if err := json.Unmarshal(b, &settings); err != nil {
 		return nil, fmt.Errorf("reading network.json: %w", err)
 	}
-	n := &network{clock: settings.Clock}
+	n := &network{mailboxes: settings.Accounts, clock: settings.Clock}
 	servers, err := certificates(file("tls-ca.pem"))
 	if err != nil {
 		return nil, err
 	}
-	roots := &tls.Config{RootCAs: x509.NewCertPool()}
+	n.servers = &tls.Config{RootCAs: x509.NewCertPool()}
 	for _, cert := range servers {
-		roots.RootCAs.AddCert(cert)
+		n.servers.RootCAs.AddCert(cert)
 	}
-	for _, a := range settings.Accounts {
-		account, err := connect(a, roots)
+	for _, a := range n.mailboxes {
+		account, err := connect(a, n.servers)
 		if err != nil {
 			return nil, err
 		}
