@@ -13,7 +13,8 @@ import (
 type Mailbox struct {
 	// Name is the display name, decoded; "" if there is none. Anyone can write
 	// any name, addresses included: it identifies nobody.
-	Name    string
+	Name string
+	// Address is the address.
 	Address Address
 }
 
@@ -29,10 +30,12 @@ type AddressListError struct {
 	Err error
 }
 
+// Error gives the number of the address, the column and the cause.
 func (e *AddressListError) Error() string {
 	return fmt.Sprintf("pec: address %d, column %d: %s", e.Item, e.Column, bareError(e.Err))
 }
 
+// Unwrap gives the cause.
 func (e *AddressListError) Unwrap() error { return e.Err }
 
 // bareError is the text of an error of this package, to be put into another.

@@ -81,8 +81,10 @@ func (c ErrorCode) Known() bool {
 
 // Recipient is one element destinatari.
 type Recipient struct {
+	// Address is the recipient's.
 	Address Address
-	Type    RecipientType
+	// Type is the attribute tipo; [RecipientCertified] where the document has none.
+	Type RecipientType
 }
 
 // RecipientType says what the sender's provider knows of a recipient.

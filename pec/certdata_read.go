@@ -63,6 +63,7 @@ type CertDataError struct {
 	Err error
 }
 
+// Error gives line, column, element and cause.
 func (e *CertDataError) Error() string {
 	var where strings.Builder
 	if e.Line > 0 {
@@ -74,6 +75,7 @@ func (e *CertDataError) Error() string {
 	return fmt.Sprintf("pec: daticert.xml%s: %v", &where, e.Err)
 }
 
+// Unwrap gives the cause.
 func (e *CertDataError) Unwrap() error { return e.Err }
 
 // ReadCertData reads one daticert.xml, to the end of r. Every error is a

@@ -33,6 +33,7 @@ const (
 // such a head: a Class serves to route a message and to show it, and proves
 // nothing.
 type Class struct {
+	// Category is the first thing to know.
 	Category Category
 	// Kind is the word of X-Ricevuta in lower case, known to this package or
 	// not, or the kind of the envelope; empty in other categories.

@@ -32,9 +32,11 @@ type LDIFError struct {
 	// Line, from 1, is where the attribute at fault begins, or the record that
 	// lacks one; 0 if the error is about the whole file.
 	Line int
-	Err  error
+	// Err is the cause.
+	Err error
 }
 
+// Error gives the line and the cause, with the name of the attribute at fault.
 func (e *LDIFError) Error() string {
 	if e.Line == 0 {
 		return fmt.Sprintf("pec: LDIF: %v", e.Err)
@@ -42,6 +44,7 @@ func (e *LDIFError) Error() string {
 	return fmt.Sprintf("pec: LDIF, line %d: %v", e.Line, e.Err)
 }
 
+// Unwrap gives the cause.
 func (e *LDIFError) Unwrap() error { return e.Err }
 
 func ldifError(line int, err error) error {
@@ -179,7 +182,7 @@ func splitLDIF(line string) (name string, value ldifValue, err error) {
 	name, text, ok := strings.Cut(line, ":")
 	name, _, _ = strings.Cut(lowerASCII(name), ";")
 	switch {
-	case !ok || name == "" || strings.Contains(name, " "):
+	case !ok || name == "" || strings.IndexFunc(name, notAttribute) >= 0:
 		return "", value, errors.New("not an attribute and a value")
 	case strings.HasPrefix(text, "<"):
 		return "", value, errors.New("a value to be fetched from elsewhere")
@@ -191,6 +194,12 @@ func splitLDIF(line string) (name string, value ldifValue, err error) {
 		return "", value, errors.New("not base64")
 	}
 	return name, ldifValue{text: string(decoded), base64: true}, nil
+}
+
+// notAttribute reports whether c can't stand in the name of an attribute. RFC 4512,
+// section 1.4.
+func notAttribute(c rune) bool {
+	return c != '.' && (c == '_' || c >= utf8.RuneSelf || !isDomainByte(byte(c)))
 }
 
 func (r *ldifRecord) attribute(name string, value ldifValue, line int) error {

@@ -104,6 +104,7 @@ func TestReadLDIFRefuses(t *testing.T) {
 		{"no colon", "no attribute", replace("mailReceipt", "¶mail\nmailReceipt")},
 		{"no name", "no attribute", replace("mailReceipt", "¶: x\nmailReceipt")},
 		{"blank in a name", "no attribute", replace("mailReceipt", "¶mail x: y\nmailReceipt")},
+		{"escape in the name of an attribute", "no attribute", replace("mailReceipt", "¶mail\x1b[2J: y\nmailReceipt")},
 		{"fold of nothing", "after an empty line", replace("mailReceipt", "\n¶ x: y\nmailReceipt")},
 		{"value by URL", "nothing is fetched", replace("mailReceipt: servizio@pec.alfa.example", "¶mailReceipt:< file:///etc/passwd")},
 		{"change record", "not a directory", replace("objectClass", "¶changetype: delete\nobjectClass")},

@@ -19,6 +19,7 @@ type RuleError struct {
 	Err error
 }
 
+// Error gives line, field, cause and source.
 func (e *RuleError) Error() string {
 	where := ""
 	if e.Line > 0 {
@@ -30,6 +31,7 @@ func (e *RuleError) Error() string {
 	return fmt.Sprintf("pec: %s%s (%s)", where, bareError(e.Err), e.Rule)
 }
 
+// Unwrap gives the cause.
 func (e *RuleError) Unwrap() error { return e.Err }
 
 // Rules that a message must keep, each by the error that tells of its breach;

@@ -35,9 +35,10 @@ func (l Limits) withDefaults() Limits {
 // [ReasonLimit].
 type LimitError struct {
 	What  string // what was counted, in words: "bytes of a message"
-	Limit int64
+	Limit int64  // the most that there may be
 }
 
+// Error says what was counted, and the limit.
 func (e *LimitError) Error() string {
 	return fmt.Sprintf("%s over the limit of %d", e.What, e.Limit)
 }

@@ -14,6 +14,7 @@ import (
 //	errors.Is(err, smime.ReasonDigest)
 type Reason string
 
+// Error implements error: the reason, with the name of the package in front.
 func (r Reason) Error() string { return "smime: " + string(r) }
 
 // Reasons that Parse gives: the message can't be read as what it should be.
@@ -74,6 +75,7 @@ const (
 
 // Error is a refusal.
 type Error struct {
+	// Reason says why, for programs.
 	Reason Reason
 	// Part is what of the message it is about: "header", "signed part",
 	// "signature", "certificate".
@@ -82,6 +84,7 @@ type Error struct {
 	Err error
 }
 
+// Error gives part, reason and detail. It repeats nothing of the message.
 func (e *Error) Error() string {
 	if e.Err == nil {
 		return fmt.Sprintf("smime: %s: %s", e.Part, string(e.Reason))
