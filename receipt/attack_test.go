@@ -421,6 +421,23 @@ var ambiguityAttacks = []attack{
 			delim := "--" + outerBoundary(b, raw)
 			return bytes.ReplaceAll(raw, []byte("\r\n"+delim+"\r\n"), []byte("\r\n"+delim+"B\r\n"))
 		}, want: refusal{receipt.Malformed, codeOf(smime.ReasonMIME), "message"}},
+	{name: "another first part, behind a lone CR", reason: "a line begins there for some readers, who would see what nobody signed",
+		raw: func(b *bench, raw []byte) []byte {
+			delim := "\r--" + outerBoundary(b, raw)
+			return replace(b, raw, "This is an S/MIME signed message", "x"+delim+"\r\nContent-Type: text/plain\r\n\r\nConsegnato.")
+		}, want: badMIME},
+	{name: "another first part, before a lone CR", reason: "a line ends there for some readers",
+		raw: func(b *bench, raw []byte) []byte {
+			delim := "\r\n--" + outerBoundary(b, raw)
+			return replace(b, raw, "This is an S/MIME signed message", "x"+delim+"\r\r\nContent-Type: text/plain\r\n\r\nConsegnato.")
+		}, want: badMIME},
+	{name: "another first part, by an escape in the boundary", reason: "readers differ in whether they undo it",
+		raw: func(b *bench, raw []byte) []byte {
+			outer := outerBoundary(b, raw)
+			other := outer[:4] + "\\" + outer[4:]
+			raw = replace(b, raw, "\tboundary=\""+outer, "\tboundary=\""+other)
+			return replace(b, raw, "This is an S/MIME signed message", "--"+other+"\r\nContent-Type: text/plain\r\n\r\nConsegnato.")
+		}, want: badHead},
 	{name: "one boundary for both multiparts", reason: "readers differ in which of the two ends",
 		raw: func(b *bench, raw []byte) []byte {
 			outer := outerBoundary(b, raw)

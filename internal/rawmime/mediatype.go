@@ -284,9 +284,12 @@ func (s *scanner) param() (param, error) {
 	}
 	s.blanks()
 	if s.take('"') {
-		value, ok := s.quoted()
+		value, escaped, ok := s.quoted()
 		if !ok {
-			return param{}, fmt.Errorf("%w: quoted text without end", ErrMediaType)
+			return param{}, fmt.Errorf("%w: quoted text without end, or with an escape that not every reader undoes", ErrMediaType)
+		}
+		if base, _, _ := strings.Cut(name, "*"); escaped && base == "boundary" {
+			return param{}, fmt.Errorf("%w: escape in a boundary", ErrMediaType)
 		}
 		return param{name, value}, nil
 	}
@@ -298,26 +301,29 @@ func (s *scanner) param() (param, error) {
 	return param{name, value}, nil
 }
 
-// quoted reads the rest of a quoted string, whose opening quote was taken.
-func (s *scanner) quoted() (string, bool) {
+// quoted reads the rest of a quoted string, whose opening quote was taken, and says
+// whether something in it was escaped. Only what must be escaped may be: readers differ
+// in whether they undo the others.
+func (s *scanner) quoted() (text string, escaped, ok bool) {
 	if i := strings.IndexByte(s.rest, '"'); i >= 0 && strings.IndexByte(s.rest[:i], '\\') < 0 {
 		text := s.rest[:i] // nothing is escaped
 		s.rest = s.rest[i+1:]
-		return text, true
+		return text, false, true
 	}
 	var b strings.Builder
 	for i := 0; i < len(s.rest); i++ {
 		switch c := s.rest[i]; c {
 		case '"':
 			s.rest = s.rest[i+1:]
-			return b.String(), true
+			return b.String(), true, true
 		case '\\':
-			if i++; i < len(s.rest) {
-				b.WriteByte(s.rest[i])
+			if i++; i == len(s.rest) || s.rest[i] != '"' && s.rest[i] != '\\' {
+				return "", true, false
 			}
+			b.WriteByte(s.rest[i])
 		default:
 			b.WriteByte(c)
 		}
 	}
-	return "", false
+	return "", true, false
 }

@@ -16,6 +16,7 @@ var (
 	ErrNoCloseDelim   = errors.New("close delimiter missing")
 	ErrHeadUnfinished = errors.New("part without an empty line after its head")
 	ErrPadding        = errors.New("delimiter line with too many blanks")
+	ErrLoneCR         = errors.New("delimiter next to a lone CR")
 )
 
 // maxBoundary is the longest boundary: RFC 2046, section 5.1.1, allows 70
@@ -46,7 +47,8 @@ type PartSink interface {
 // A delimiter is a whole line: the boundary after "--", then at most blanks
 // (RFC 2046, section 5.1.1). The line end before it belongs to it. What stands
 // before the first delimiter and after the close delimiter belongs to no part
-// and is dropped.
+// and is dropped. A lone CR ends no line here, but does for some readers: where
+// that would make a delimiter, the body is refused.
 type Splitter struct {
 	delim    []byte // "--" and the boundary
 	sink     PartSink
@@ -66,9 +68,10 @@ type Splitter struct {
 
 	// What was taken but not passed on, for it may belong to a delimiter: a line
 	// end (or a CR that may be half of one), and the begin of the line after it.
-	eol  []byte
-	line []byte
-	bol  bool // the next byte begins a line
+	eol     []byte
+	line    []byte
+	afterCR bool // the line begins behind a lone CR
+	bol     bool // the next byte begins a line
 }
 
 type splitState int
@@ -117,58 +120,51 @@ func (s *Splitter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// take takes some bytes from the front of p, at least one, and returns how many.
+// take takes some bytes from the front of p and returns how many: none if they only
+// show where a line ends that was taken before.
 func (s *Splitter) take(p []byte) (int, error) {
+	halfEOL := string(s.eol) == "\r"
 	switch {
-	case len(s.line) > 0, s.bol && p[0] == '-':
+	case len(s.line) > 0, p[0] == '-' && (s.bol || halfEOL):
 		return s.takeLine(p)
-	case string(s.eol) == "\r" && p[0] == '\n':
+	case halfEOL && p[0] == '\n':
 		s.eol = append(s.eol, '\n')
 		s.bol = true
 		s.offset++
 		return 1, nil
 	}
-	var n int
-	var bareLF bool
-	if s.AnyLineEnd {
-		n = dashRun(p)
-	} else {
-		n, bareLF = textRun(p)
-	}
+	n := textRun(p)
 	s.offset += int64(n)
-	return n, s.text(p[:n], bareLF)
+	return n, s.text(p[:n], !s.AnyLineEnd && hasBareLF(p[:n]))
 }
 
-// dashRun returns what textRun does, without looking at line ends. It searches
-// for dashes, which are rare in what makes messages large.
-func dashRun(p []byte) int {
+// textRun returns the length of the text at the front of p: up to the first dash
+// behind a line end, or behind half of one. It searches for dashes, which are rare in
+// what makes messages large.
+func textRun(p []byte) int {
 	for n := 1; n < len(p); n++ {
 		i := bytes.IndexByte(p[n:], '-')
 		if i < 0 {
 			break
 		}
-		if n += i; p[n-1] == '\n' {
+		if n += i; p[n-1] == '\n' || p[n-1] == '\r' {
 			return n
 		}
 	}
 	return len(p)
 }
 
-// textRun returns the length of the text at the front of p: up to the end of the
-// first line that a dash follows. bareLF is whether a line end inside it is a
-// lone LF.
-func textRun(p []byte) (n int, bareLF bool) {
+// hasBareLF reports whether a line end in p, but for the last one, is a lone LF.
+func hasBareLF(p []byte) bool {
 	for {
-		i := bytes.IndexByte(p[n:], '\n')
-		if i < 0 {
-			return len(p), bareLF
+		i := bytes.IndexByte(p, '\n')
+		if i < 0 || i == len(p)-1 {
+			return false
 		}
-		lone := i == 0 || p[n+i-1] != '\r'
-		n += i + 1
-		if n == len(p) || p[n] == '-' {
-			return n, bareLF
+		if i == 0 || p[i-1] != '\r' {
+			return true
 		}
-		bareLF = bareLF || lone
+		p = p[i+1:]
 	}
 }
 
@@ -178,12 +174,11 @@ const maxDelimLine = 1000
 // takeLine takes bytes of a line that may be a delimiter, which shows when the
 // line is complete, or too long.
 func (s *Splitter) takeLine(p []byte) (int, error) {
-	p = p[:min(len(p), maxDelimLine-len(s.line))]
-	n := bytes.IndexByte(p, '\n') + 1
-	complete := n > 0
-	if !complete {
-		n = len(p)
+	if len(s.line) == 0 {
+		s.afterCR = !s.bol
 	}
+	p = p[:min(len(p), maxDelimLine-len(s.line))]
+	n, complete := s.restOfLine(p)
 	s.line = append(s.line, p[:n]...)
 	s.offset += int64(n)
 	if !complete && len(s.line) < maxDelimLine {
@@ -191,15 +186,33 @@ func (s *Splitter) takeLine(p []byte) (int, error) {
 	}
 	line := s.line
 	s.line = s.line[:0]
-	text, _ := cutEOL(line)
+	text, eol := cutEOL(line)
 	closing, ok := s.isDelim(text)
 	switch {
-	case ok && complete:
-		return n, s.delimiter(closing)
-	case ok:
+	case !ok:
+		return n, s.text(line, false)
+	case !complete:
 		return n, ErrPadding
+	case s.afterCR || string(eol) == "\r":
+		return n, ErrLoneCR
 	}
-	return n, s.text(line, false)
+	return n, s.delimiter(closing)
+}
+
+// restOfLine returns how much of p belongs to the line that was begun, and whether
+// that is all of it. A lone CR ends it too.
+func (s *Splitter) restOfLine(p []byte) (n int, complete bool) {
+	if bytes.HasSuffix(s.line, []byte("\r")) && p[0] != '\n' {
+		return 0, true
+	}
+	n = len(p)
+	if i := bytes.IndexByte(p, '\n'); i >= 0 {
+		n, complete = i+1, true
+	}
+	if i := bytes.IndexByte(p[:n], '\r'); i >= 0 && i+1 < n && p[i+1] != '\n' {
+		return i + 1, true
+	}
+	return n, complete
 }
 
 // isDelim reports whether a line is a delimiter, and whether the closing one.
@@ -232,6 +245,9 @@ func cutEOL(line []byte) (text, eol []byte) {
 // a message cut short must not pass for a whole one.
 func (s *Splitter) Close() error {
 	if closing, ok := s.isDelim(s.line); ok && s.state != inEpilogue {
+		if s.afterCR {
+			return ErrLoneCR
+		}
 		if err := s.delimiter(closing); err != nil {
 			return err
 		}

@@ -109,14 +109,17 @@ func reference(body, boundary string, maxParts int) ([]part, error) {
 	var parts []part
 	start := -1 // of the open part; -1 in the preamble
 	for pos := 0; pos < len(body); {
-		end := len(body)
-		if i := strings.IndexByte(body[pos:], '\n'); i >= 0 {
-			end = pos + i + 1
-		}
-		line := body[pos:end]
 		at := pos
-		pos = end
-		rest, ok := strings.CutPrefix(withoutEOL(line), "--"+boundary)
+		afterCR := pos > 0 && body[pos-1] == '\r'
+		for pos++; pos < len(body) && body[pos-1] != '\n' && (body[pos-1] != '\r' || body[pos] == '\n'); {
+			pos++
+		}
+		line := body[at:pos]
+		text, beforeCR := withoutEOL(line), false
+		if pos < len(body) {
+			text, beforeCR = strings.CutSuffix(text, "\r")
+		}
+		rest, ok := strings.CutPrefix(text, "--"+boundary)
 		if !ok {
 			continue
 		}
@@ -126,6 +129,9 @@ func reference(body, boundary string, maxParts int) ([]part, error) {
 		}
 		if len(line) > 1000 || len(line) == 1000 && !strings.HasSuffix(line, "\n") {
 			return parts, rawmime.ErrPadding
+		}
+		if afterCR || beforeCR {
+			return parts, rawmime.ErrLoneCR
 		}
 		if start >= 0 {
 			content := body[start:at]
@@ -203,8 +209,16 @@ var splitCases = []struct {
 		[]string{"\r\none", "\r\ntwo"}, nil, "RFC 2046, section 5.1.1: transport padding"},
 	{"blank before the dashes of the close", "--AAA\r\n\r\none\r\n--AAA --\r\n--AAA--",
 		[]string{"\r\none\r\n--AAA --"}, nil, "that is text"},
-	{"not at the begin of a line", "--AAA\r\n\r\none --AAA\r\n --AAA--\r\n\r--AAA--\r\n--AAA--",
-		[]string{"\r\none --AAA\r\n --AAA--\r\n\r--AAA--"}, nil, "a lone CR begins no line"},
+	{"not at the begin of a line", "--AAA\r\n\r\none --AAA\r\n --AAA--\r\n--AAA--",
+		[]string{"\r\none --AAA\r\n --AAA--"}, nil, "that is text"},
+	{"behind a lone CR", "--AAA\r\n\r\none\r--AAA--\r\n--AAA--", nil, rawmime.ErrLoneCR, "a line begins there for some readers"},
+	{"behind a lone CR, in front", "hello\r--AAA\r\n\r\nzero\r\n--AAA\r\n\r\none\r\n--AAA--", nil, rawmime.ErrLoneCR, "they would see another first part"},
+	{"behind two CRs", "--AAA\r\n\r\none\r\r--AAA\r\n\r\n--AAA--", nil, rawmime.ErrLoneCR, "the same"},
+	{"before a lone CR", "--AAA\r\n\r\none\r\n--AAA\rtwo\r\n--AAA--", nil, rawmime.ErrLoneCR, "a line ends there for some readers"},
+	{"before two CRs", "--AAA\r\n\r\none\r\n--AAA-- \r\r\n--AAA--", nil, rawmime.ErrLoneCR, "the same"},
+	{"between lone CRs", "--AAA\r\n\r\none\r--AAA\rtwo\r\n--AAA--", nil, rawmime.ErrLoneCR, "a line for some readers"},
+	{"lone CRs around what is no delimiter", "--AAA\r\n\r\none\r--AAAB\r-\r--AAA x\r\n--AAA\tx\r\n-\r\r\n--AAA--",
+		[]string{"\r\none\r--AAAB\r-\r--AAA x\r\n--AAA\tx\r\n-\r"}, nil, "no reader takes it for one"},
 	{"CR before the line end", "--AAA\r\n\r\none\r\r\n--AAA--\r\n",
 		[]string{"\r\none\r"}, nil, "only CRLF belongs to the delimiter"},
 	{"lone CR ends the delimiter's line", "--AAA\r\n\r\none\r\n--AAA--\r",
@@ -344,7 +358,9 @@ func TestSplitterCost(t *testing.T) {
 		{"dash lines", "-\n"},
 		{"lines like delimiters", "--AAA x\r\n"},
 		{"CRs", "\r"},
-		{"dashes and then CRs", "--AAA" + strings.Repeat("\r", 1<<12)},
+		{"dashes and then CRs", "--AAB" + strings.Repeat("\r", 1<<12)},
+		{"dashes between CRs", "-\r"},
+		{"almost delimiters between CRs", "--AAB\r"},
 		{"blanks", " "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
