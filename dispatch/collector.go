@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/ceralacca/go-pec/pec"
@@ -21,6 +22,7 @@ type collector struct {
 	work     context.Context // outlives the stop, so that what was read is stored
 	unread   map[MailID]int  // how often a message could not be fetched
 	progress bool            // something was read since a connection failed
+	once     sync.Once       // tells that the mailbox was read to its end
 }
 
 // maxFetches is how often a message that can't be fetched is tried, before it is
@@ -75,6 +77,7 @@ func (c *collector) session(ctx context.Context) error {
 			}
 		}
 		c.progress = true
+		c.once.Do(func() { close(c.caughtUp) })
 		if err := c.fileCopies(ctx, s); err != nil {
 			return err
 		}

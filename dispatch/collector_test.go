@@ -223,11 +223,7 @@ func TestPoison(t *testing.T) {
 		if batch.Counts[dispatch.Delivered] < 9 {
 			t.Errorf("counts %v: one message that can't be fetched held others up", batch.Counts)
 		}
-		var mails []dispatch.Mail
-		store.View(t.Context(), dispatch.AccountName(account), func(tx dispatch.Tx) (err error) {
-			mails, err = tx.Mails(dispatch.MailUnreadable, dispatch.MailID{}, 10)
-			return err
-		})
+		mails := allMails(t, d, dispatch.MailUnreadable)
 		if len(mails) != 1 || mails[0].ID.UID != 3 || mails[0].Reason == "" {
 			t.Errorf("set apart: %+v, want UID 3 with a reason", mails)
 		}
@@ -249,7 +245,7 @@ func TestForeign(t *testing.T) {
 		store, b := newStore(), newBox(t)
 		fetched := 0
 		b.fetched = func(uint32) error { fetched++; return nil }
-		for i := range 50 {
+		for i := range 150 {
 			a := accept(t, 1)
 			a.envelope.MessageID = fmt.Sprintf("<odoo.%d@pec.alfa.example>", i)
 			for _, m := range delivered(a) {
@@ -266,15 +262,26 @@ func TestForeign(t *testing.T) {
 		if fetched != 6 {
 			t.Errorf("%d messages were fetched, want the 6 that are ours", fetched)
 		}
-		var orphans []dispatch.Mail
-		store.View(t.Context(), dispatch.AccountName(account), func(tx dispatch.Tx) (err error) {
-			orphans, err = tx.Mails(dispatch.MailOrphan, dispatch.MailID{}, 1000)
-			return err
-		})
-		if len(orphans) != 100 {
-			t.Errorf("%d receipts of others were noted, want 100", len(orphans))
+		uids := make(map[uint32]bool)
+		for _, m := range allMails(t, d, dispatch.MailOrphan) {
+			uids[m.ID.UID] = true
+		}
+		if len(uids) != 300 {
+			t.Errorf("%d receipts of others were noted, want 300", len(uids))
 		}
 	})
+}
+
+// allMails returns what was found of one disposition.
+func allMails(t *testing.T, d *dispatch.Dispatcher, disposition dispatch.Disposition) (mails []dispatch.Mail) {
+	t.Helper()
+	for m, err := range d.Mails(t.Context(), account, disposition) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		mails = append(mails, m)
+	}
+	return mails
 }
 
 func TestPurge(t *testing.T) {
@@ -403,19 +410,26 @@ func TestRestoredBackup(t *testing.T) {
 		stop()
 
 		backup := newStore()
-		cfg := config(b, backup)
-		cfg.Accounts[0].Submitter = nil // collect first
-		d = newDispatcher(t, cfg)
-		approve(t, d, readyAt(t, backup, "b", 5, made))
-		stop = start(t, d)
-		time.Sleep(5 * time.Minute)
-		stop()
 		d = newDispatcher(t, config(b, backup))
+		approve(t, d, readyAt(t, backup, "b", 5, made))
+		b.fetched = failTimes(1) // and not at the first try
 		stop = start(t, d)
 		time.Sleep(5 * time.Minute)
 		stop()
 		b.checkOnce(t)
+		checkCounts(t, d, "b", counts{dispatch.Delivered: 5})
 	})
+}
+
+// failTimes makes the first fetches fail.
+func failTimes(n int32) func(uint32) error {
+	var fetches atomic.Int32
+	return func(uint32) error {
+		if fetches.Add(1) <= n {
+			return errors.New("connection reset")
+		}
+		return nil
+	}
 }
 
 func TestMailboxGone(t *testing.T) {
@@ -483,15 +497,8 @@ func TestHeadless(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		stop()
 		checkCounts(t, d, "b", counts{dispatch.Delivered: 4})
-		err := store.View(t.Context(), dispatch.AccountName(account), func(tx dispatch.Tx) error {
-			mails, err := tx.Mails(dispatch.MailUnreadable, dispatch.MailID{}, 10)
-			if len(mails) > 0 {
-				t.Errorf("ordinary mail was set apart: %+v", mails)
-			}
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
+		if mails := allMails(t, d, dispatch.MailUnreadable); len(mails) > 0 {
+			t.Errorf("ordinary mail was set apart: %+v", mails)
 		}
 	})
 }

@@ -50,7 +50,9 @@ type AccountConfig struct {
 	// [pec.DefaultProfile].
 	Profile pec.Profile
 	// Submitter sends, Mailbox receives. An account without Submitter only
-	// collects; one without Mailbox only sends, and never learns the outcome.
+	// collects; one without Mailbox only sends, and never learns the outcome. With
+	// both, nothing leaves before the mailbox was read to its end once: its receipts
+	// tell what has left already, even if the store is an old copy that was put back.
 	Submitter Submitter
 	Mailbox   Mailbox
 	// Folders are read for receipts; default INBOX.

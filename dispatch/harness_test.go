@@ -494,8 +494,16 @@ func checkCounts(t *testing.T, d *dispatch.Dispatcher, name string, want map[dis
 		}
 		found[s.Status.State]++
 	}
-	for _, n := range batch.Counts {
+	for state, n := range batch.Counts {
 		sum += n
+		for s, err := range d.Statuses(t.Context(), account, name, state) {
+			if n--; err != nil || s.Status.State != state {
+				t.Fatalf("asked for %s: row %d is %s, %v", state, s.Send.ID.Row, s.Status.State, err)
+			}
+		}
+		if n != 0 {
+			t.Errorf("asked for %s: %d are missing", state, n)
+		}
 	}
 	if fmt.Sprint(batch.Counts) != fmt.Sprint(want) || fmt.Sprint(found) != fmt.Sprint(want) || sum != batch.Total {
 		t.Errorf("counts %v, found %v, want %v (total %d)", batch.Counts, found, want, batch.Total)

@@ -27,15 +27,20 @@ func quotas(p pec.Profile) []quota {
 	return qs
 }
 
+// shortestWait is for how long a timer is worth setting.
+const shortestWait = 20 * time.Millisecond
+
 // pace returns a limiter that spreads messages evenly over the shortest span. It
 // only smooths: what the contract allows is counted in the store, where a restart
-// does not forget it, and where a full bucket can't double it.
+// does not forget it, and where a full bucket can't double it. What would be a
+// timer's worth apart leaves together: timers are late on a busy machine.
 func pace(p pec.Profile) *rate.Limiter {
 	qs := quotas(p)
 	if len(qs) == 0 {
 		return rate.NewLimiter(rate.Inf, 1)
 	}
-	return rate.NewLimiter(rate.Every(qs[0].span/time.Duration(qs[0].limit)), 1)
+	apart := qs[0].span / time.Duration(qs[0].limit)
+	return rate.NewLimiter(rate.Every(apart), max(1, int(shortestWait/max(apart, 1))))
 }
 
 // quotaError says that a limit is used up, and until when.

@@ -34,8 +34,14 @@ const (
 	emptyQueue     = time.Second
 )
 
-// sendLoop sends until ctx ends.
+// sendLoop sends until ctx ends. It begins when the mailbox was read once: if the
+// store is an old copy that was put back, receipts there tell what has left since.
 func (w *worker) sendLoop(ctx, work context.Context) {
+	select {
+	case <-w.caughtUp:
+	case <-ctx.Done():
+		return
+	}
 	s := &sender{
 		worker: w,
 		work:   work,
@@ -191,6 +197,7 @@ func (b *Batch) mayLeave(policy ApprovalPolicy, now time.Time) error {
 func (s *sender) connection(ctx context.Context) {
 	var c connection
 	defer c.close()
+	defer c.settle()
 	idle := time.NewTimer(idleConnection)
 	defer idle.Stop()
 	for {
@@ -214,6 +221,19 @@ type connection struct {
 	session  SubmitSession
 	used     int // messages that went over it
 	failures int // in a row, without any answer
+	// written is told how storing the outcome of the message before went; nil if
+	// that is done.
+	written chan error
+}
+
+// settle waits until the outcome of the message before is stored.
+func (c *connection) settle() error {
+	if c.written == nil {
+		return nil
+	}
+	err := <-c.written
+	c.written = nil
+	return err
 }
 
 func (c *connection) close() {
@@ -320,6 +340,10 @@ func (s *sender) submit(c *connection, send Send) error {
 		if Digest(digest.Sum(nil)) != try.content {
 			return errChanged
 		}
+		// One message of a connection at a time is in doubt, whatever happens.
+		if err := c.settle(); err != nil {
+			return err
+		}
 		return s.intend(try)
 	})
 	if result.Broken {
@@ -327,6 +351,10 @@ func (s *sender) submit(c *connection, send Send) error {
 	}
 	if result.Code != 0 {
 		c.failures = 0
+	}
+	if result.Outcome == OutcomeSubmitted {
+		s.concludeMeanwhile(c, try, result)
+		return nil
 	}
 	if err := s.conclude(try, result); err != nil {
 		return err
@@ -432,6 +460,13 @@ func (s *sender) intendedBefore(tx *transaction, t *tried) bool {
 		}
 	}
 	return false
+}
+
+// concludeMeanwhile stores that a message was taken, while the next one is written.
+func (s *sender) concludeMeanwhile(c *connection, t *tried, r Result) {
+	written := make(chan error, 1)
+	c.written = written
+	go func() { written <- s.conclude(t, r) }()
 }
 
 // conclude stores how a try ended. Nothing is stored of one that ended before

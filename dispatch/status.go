@@ -55,14 +55,22 @@ func statusIn(tx Tx, batch *Batch, send Send) (SendStatus, error) {
 	return s, nil
 }
 
-// statusPage is how many sends are read at a time.
-const statusPage = 200
-
-// Statuses yields where each send of a batch stands, by row.
-func (d *Dispatcher) Statuses(ctx context.Context, account pec.Address, batch string) iter.Seq2[SendStatus, error] {
+// Statuses yields where each send of a batch stands, by row; with states, only
+// those that are in one of them, such as what was not delivered:
+//
+//	d.Statuses(ctx, account, "november", dispatch.Failed, dispatch.TimedOut)
+//
+// A send that changes meanwhile is seen as it was or as it is. Memory does not grow
+// with their number.
+func (d *Dispatcher) Statuses(ctx context.Context, account pec.Address, batch string, states ...State) iter.Seq2[SendStatus, error] {
 	return func(yield func(SendStatus, error) bool) {
-		for after := int64(0); ; {
-			page, err := d.statusPage(ctx, account, batch, after)
+		for after, more := int64(0), true; more; {
+			var page []SendStatus
+			var last int64
+			err := d.cfg.Store.View(ctx, AccountName(account), func(tx Tx) (err error) {
+				page, last, more, err = statusPage(tx, batch, after, states)
+				return err
+			})
 			if err != nil {
 				yield(SendStatus{}, err)
 				return
@@ -71,37 +79,62 @@ func (d *Dispatcher) Statuses(ctx context.Context, account pec.Address, batch st
 				if !yield(s, nil) {
 					return
 				}
-				after = s.Send.ID.Row
 			}
-			if len(page) < statusPage {
-				return
-			}
+			after = last
 		}
 	}
 }
 
-func (d *Dispatcher) statusPage(ctx context.Context, account pec.Address, name string, after int64) ([]SendStatus, error) {
-	var page []SendStatus
-	err := d.cfg.Store.View(ctx, AccountName(account), func(tx Tx) error {
-		page = nil
-		batch, err := tx.Batch(name)
+// pageSize is how many records are read at a time.
+const pageSize = 200
+
+// statusPage returns where the sends of a page stand, up to which row it goes, and
+// whether there are more.
+func statusPage(tx Tx, name string, after int64, states []State) (page []SendStatus, last int64, more bool, err error) {
+	batch, err := tx.Batch(name)
+	if err != nil {
+		return nil, 0, false, err
+	}
+	sends, err := tx.Sends(name, after, pageSize)
+	if err != nil {
+		return nil, 0, false, err
+	}
+	for _, send := range sends {
+		s, err := statusIn(tx, &batch, send)
 		if err != nil {
-			return err
+			return nil, 0, false, err
 		}
-		sends, err := tx.Sends(name, after, statusPage)
-		if err != nil {
-			return err
-		}
-		for _, send := range sends {
-			s, err := statusIn(tx, &batch, send)
-			if err != nil {
-				return err
-			}
+		if after = send.ID.Row; len(states) == 0 || slices.Contains(states, s.Status.State) {
 			page = append(page, s)
 		}
-		return nil
-	})
-	return page, err
+	}
+	return page, after, len(sends) == pageSize, nil
+}
+
+// Mails yields what was found in the account's mailbox, of one disposition: for
+// instance what claims to be a receipt and is not ([MailClaim]), or can't be read
+// ([MailUnreadable]). [Dispatcher.WriteMail] gives the message, where it was kept.
+func (d *Dispatcher) Mails(ctx context.Context, account pec.Address, disposition Disposition) iter.Seq2[Mail, error] {
+	return func(yield func(Mail, error) bool) {
+		for after, more := (MailID{}), true; more; {
+			var page []Mail
+			err := d.cfg.Store.View(ctx, AccountName(account), func(tx Tx) (err error) {
+				page, err = tx.Mails(disposition, after, pageSize)
+				return err
+			})
+			if err != nil {
+				yield(Mail{}, err)
+				return
+			}
+			for _, m := range page {
+				if !yield(m, nil) {
+					return
+				}
+				after = m.ID
+			}
+			more = len(page) == pageSize
+		}
+	}
 }
 
 // WriteMessage writes the exact bytes of a send, as its latest attempt sends or

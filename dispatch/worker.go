@@ -22,7 +22,8 @@ type worker struct {
 	stop     chan struct{} // closed when the account is to be given up
 	next     string        // who gets the account then, if anybody; set before
 	ops      chan *operation
-	sent     chan Send // messages of which a copy is to be filed
+	sent     chan Send     // messages of which a copy is to be filed
+	caughtUp chan struct{} // closed when the mailbox was read to its end once
 }
 
 func newWorker(d *Dispatcher, cfg *AccountConfig, token int64) *worker {
@@ -35,6 +36,8 @@ func newWorker(d *Dispatcher, cfg *AccountConfig, token int64) *worker {
 		stop:  make(chan struct{}),
 		ops:   make(chan *operation),
 		sent:  make(chan Send, 100),
+
+		caughtUp: make(chan struct{}),
 	}
 }
 
@@ -106,6 +109,8 @@ func (w *worker) run(ctx context.Context) {
 	}
 	if w.cfg.Mailbox != nil {
 		working.Go(func() { w.collectLoop(ctx, work) })
+	} else {
+		close(w.caughtUp)
 	}
 	working.Wait()
 	close(w.ops)

@@ -50,11 +50,17 @@ func openStore(ctx context.Context, f *flags) (dispatch.Store, func(), error) {
 	}, nil
 }
 
+// storeConnections are enough for all that read at the same time; one writes.
+const storeConnections = 8
+
 func openSQLite(ctx context.Context, name string) (dispatch.Store, *sql.DB, error) {
 	db, err := sql.Open("sqlite", sqlstore.SQLiteDSN(name))
 	if err != nil {
 		return nil, nil, err
 	}
+	// database/sql would keep two, and prepare every statement anew on the others.
+	db.SetMaxOpenConns(storeConnections)
+	db.SetMaxIdleConns(storeConnections)
 	store, err := sqlstore.New(ctx, db, sqlstore.Config{Dialect: sqlstore.SQLite})
 	if err != nil {
 		db.Close()
