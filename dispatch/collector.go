@@ -23,6 +23,9 @@ type collector struct {
 	unread   map[MailID]int  // how often a message could not be fetched
 	progress bool            // something was read since a connection failed
 	once     sync.Once       // tells that the mailbox was read to its end
+
+	early    bool      // there may be receipts that are dated in the future
+	nextLook time.Time // when to look at them again
 }
 
 // maxFetches is how often a message that can't be fetched is tried, before it is
@@ -31,7 +34,7 @@ const maxFetches = 3
 
 // collectLoop reads the mailbox until ctx ends.
 func (w *worker) collectLoop(ctx, work context.Context) {
-	c := &collector{worker: w, work: work, unread: make(map[MailID]int)}
+	c := &collector{worker: w, work: work, unread: make(map[MailID]int), early: true}
 	for failures := 0; ctx.Err() == nil; {
 		if c.isSuspended(ctx) {
 			nap(ctx, maxNap)
@@ -71,6 +74,9 @@ func (c *collector) session(ctx context.Context) error {
 	defer s.Close()
 	folders := c.cfg.folders()
 	for {
+		if err := c.lookAgain(ctx); err != nil {
+			return err
+		}
 		for i := len(folders) - 1; i >= 0; i-- { // the first one last: Wait is about it
 			if err := c.readFolder(ctx, s, folders[i]); err != nil {
 				return err
@@ -511,6 +517,12 @@ func (c *collector) settleOne(t *transaction, f *found) error {
 	case f.noMatch == nil && len(f.bounce) > 0:
 		mail.Disposition = MailMatched
 		fact.Kind, fact.Key = FactBounce, bounceKey(mail.Raw)
+	case errors.Is(f.err, receipt.CodeFuture):
+		mail.Disposition, mail.Reason = MailEarly, f.err.Error()
+		if !c.early {
+			c.early = true
+			c.log().Warn("a receipt is dated in the future: the clock of this machine, or of a provider, is wrong")
+		}
 	case f.noMatch == nil && f.err != nil && !mail.Raw.IsZero():
 		mail.Disposition, mail.Reason = MailClaim, f.err.Error()
 		fact.Kind, fact.Key, fact.Reason = FactClaim, claimKey(mail.Raw), mail.Reason

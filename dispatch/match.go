@@ -24,8 +24,11 @@ const maxSkew = 5 * time.Minute
 
 // findMatch finds the send that a verified notice is about, by what is signed in
 // it alone: our Message-ID, our address, the recipient of that send, and a time
-// that is not before it. Any one of these can be had by somebody else: a
-// Message-ID that was seen once can be used again.
+// that is not before its batch was made. Any one of these can be had by somebody
+// else: a Message-ID that was seen once can be used again.
+//
+// When it left would be a closer bound, and a worse one: the machine's clock may
+// have been ahead just then.
 func findMatch(tx Tx, account pec.Address, data pec.CertData) (match, error) {
 	if !data.Sender.Equal(account) {
 		return match{}, fmt.Errorf("%w: about another sender", errNoMatch)
@@ -44,34 +47,14 @@ func findMatch(tx Tx, account pec.Address, data pec.CertData) (match, error) {
 	if !data.Delivery.IsZero() && !data.Delivery.Equal(send.Recipient) {
 		return match{}, fmt.Errorf("%w: about another recipient", errNoMatch)
 	}
-	earliest, err := earliestInstant(tx, id, attempt)
+	batch, err := tx.Batch(id.Batch)
 	if err != nil {
 		return match{}, err
 	}
-	if data.Time.Before(earliest.Add(-maxSkew)) {
-		return match{}, fmt.Errorf("%w: from before it was sent", errNoMatch)
+	if data.Time.Before(batch.Created.Add(-maxSkew)) {
+		return match{}, fmt.Errorf("%w: from before it was made", errNoMatch)
 	}
 	return match{send, attempt}, nil
-}
-
-// earliestInstant returns when the attempt can first have left: when it was
-// tried or, if the memory of that was lost, when its batch was made.
-func earliestInstant(tx Tx, id SendID, attempt int) (time.Time, error) {
-	facts, err := tx.Facts(id)
-	if err != nil {
-		return time.Time{}, err
-	}
-	var earliest time.Time
-	for _, f := range facts {
-		if f.Kind == FactTry && f.Attempt == attempt && (earliest.IsZero() || f.At.Before(earliest)) {
-			earliest = f.At
-		}
-	}
-	if !earliest.IsZero() {
-		return earliest, nil
-	}
-	batch, err := tx.Batch(id.Batch)
-	return batch.Created, err
 }
 
 // noticeOf says what a verified receipt tells of a send to the recipient.

@@ -307,6 +307,9 @@ const (
 	// MailOrphan: a notice about nothing that is known here, such as the receipts
 	// of another program that uses the mailbox.
 	MailOrphan Disposition = "orphan"
+	// MailEarly: its signature is good, and it is dated in the future: the clock of
+	// the provider, or of this machine, is wrong. It is looked at again later.
+	MailEarly Disposition = "early"
 	// MailUnreadable: it could not be read.
 	MailUnreadable Disposition = "unreadable"
 )
