@@ -1,8 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -62,23 +62,18 @@ func (d disk) free(t *testing.T) {
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	program(t, "mailing")
-	const rows = 200
+	rows := shortOrLong(t, 100, 1000)
 	for _, killed := range []bool{false, true} {
 		t.Run("killed="+strconv.FormatBool(killed), func(t *testing.T) {
 			t.Parallel()
-			d := smallDisk(t, "6m")
+			d := smallDisk(t, "64m")
 			n := startNetwork(t, `{"profile": {"perMinute": 6000}}`)
 			m := n.mailer(t, "-generate", strconv.Itoa(rows), "-wait", "3s")
 			m.store = filepath.Join(d.dir, "store.db")
 			p := m.start(t)
 			eventually(t, "messages", func() bool { return n.accepted(t) > rows/4 })
 			d.fill(t)
-			eventually(t, "a word of the disk", func() bool { return bytes.Contains(p.err.Bytes(), []byte("full")) })
-			during := n.accepted(t)
-			time.Sleep(time.Second)
-			if left := n.accepted(t) - during; left > connections {
-				t.Errorf("%d messages left while nothing could be stored", left)
-			}
+			p.waitFor(t, "full")
 			if killed {
 				p.Process.Kill()
 				<-p.ended
@@ -101,12 +96,12 @@ func TestDiskFull(t *testing.T) {
 func TestDiskFullBefore(t *testing.T) {
 	t.Parallel()
 	program(t, "mailing")
-	const rows = 200
-	d := smallDisk(t, "6m")
+	const rows = 200 // some 600 kB in the store
+	d := smallDisk(t, "16m")
 	n := startNetwork(t, "")
 	m := n.mailer(t, "-generate", strconv.Itoa(rows))
-	m.store = filepath.Join(d.dir, "store.db")
-	for _, left := range []int64{0, 100 << 10, 400 << 10, 700 << 10} {
+	for _, left := range []int64{0, 100 << 10, 250 << 10, 400 << 10} {
+		m.store = filepath.Join(d.dir, fmt.Sprintf("%d.db", left))
 		d.fill(t)
 		if err := os.Truncate(d.filler(), d.size(t)-left); err != nil {
 			t.Fatal(err)
@@ -120,6 +115,27 @@ func TestDiskFullBefore(t *testing.T) {
 		t.Error("messages left")
 	}
 	m.run(t).want(t, exitDone, map[dispatch.State]int64{dispatch.Delivered: rows})
+	checkOnce(t, n, m)
+}
+
+// TestDiskStaysFull gives up in the end, and says why: a script must not wait for
+// ever.
+func TestDiskStaysFull(t *testing.T) {
+	t.Parallel()
+	onlyLong(t, "that the program ends if the disk stays full")
+	const rows = 200
+	d := smallDisk(t, "64m")
+	n := startNetwork(t, `{"profile": {"perMinute": 600}}`)
+	m := n.mailer(t, "-generate", strconv.Itoa(rows), "-wait", "3s")
+	m.store = filepath.Join(d.dir, "store.db")
+	p := m.start(t)
+	eventually(t, "messages", func() bool { return n.accepted(t) > rows/10 })
+	d.fill(t)
+	if o := p.wait(t); o.code != exitFailed || !strings.Contains(o.err, "nothing can be written to the store") {
+		t.Errorf("exit status %d, want %d and why\n%s\n%s", o.code, exitFailed, o.out, o.err)
+	}
+	d.free(t)
+	m.finish(t, rows)
 	checkOnce(t, n, m)
 }
 

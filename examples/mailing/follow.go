@@ -30,6 +30,7 @@ const betweenLooks = 100 * time.Millisecond
 
 func (m *mailing) watch(ctx context.Context, running *sync.WaitGroup) error {
 	shown, hurry := newProgress(m.out), m.world.hurry
+	begun := time.Now()
 	var allLeft time.Time // when the last one did
 	for {
 		batch, err := m.dispatcher.Batch(ctx, m.world.account.Address, m.batch.Name)
@@ -45,7 +46,7 @@ func (m *mailing) watch(ctx context.Context, running *sync.WaitGroup) error {
 			end = true
 		case waiting > 0:
 			allLeft = time.Time{}
-			err = m.stuck(ctx, batch)
+			err = m.stuck(ctx, batch, begun)
 		case allLeft.IsZero():
 			allLeft = time.Now()
 			if hurry != nil {
@@ -77,14 +78,27 @@ func openMessages(counts map[dispatch.State]int64) (open int64) {
 	return open
 }
 
+// giveUpAfter is for how long the store may refuse to be written to.
+const giveUpAfter = time.Minute
+
 // stuck returns an error if what has not left never will without a person.
-func (m *mailing) stuck(ctx context.Context, batch dispatch.Batch) error {
+func (m *mailing) stuck(ctx context.Context, batch dispatch.Batch, begun time.Time) error {
 	account, err := m.dispatcher.Account(ctx, m.world.account.Address)
+	if err != nil {
+		return nil // it may do better next time
+	}
+	// The worker writes to the store all the time, if only to keep its lease.
+	written := account.Lease.Until
+	if written.Before(begun) {
+		written = begun
+	}
 	switch {
-	case err == nil && account.Suspended != "":
+	case account.Suspended != "":
 		return fmt.Errorf("%s: check user and password (many providers want one made for mail programs), then start again", account.Suspended)
 	case dispatch.SingleApproval(batch, m.world.now()) != nil:
 		return errors.New("the sign-off has expired: start again to sign off what has not left")
+	case time.Since(written) > giveUpAfter:
+		return errors.New("nothing can be written to the store (see above): mend that, then start again")
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -87,8 +88,32 @@ func program(t testing.TB, name string) string {
 // process is a program that runs.
 type process struct {
 	*exec.Cmd
-	out, err bytes.Buffer
+	out, err transcript
 	ended    chan struct{} // closed when it has
+}
+
+// transcript is what a process writes, and can be read while it does.
+type transcript struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (s *transcript) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *transcript) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+// waitFor waits until the process has said a word on standard error.
+func (p *process) waitFor(t testing.TB, word string) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%q", word), func() bool { return strings.Contains(p.err.String(), word) })
 }
 
 func start(t testing.TB, dir, name string, args ...string) *process {
@@ -293,24 +318,24 @@ func (o outcome) want(t testing.TB, code int, totals map[dispatch.State]int64) {
 	}
 }
 
-// statuses reads the store: Message-ID → where the send stands.
-func (m *mailer) statuses(t testing.TB) map[string]dispatch.SendStatus {
+// statuses reads the store: Message-ID → where the send stands; with states, only
+// those that are in one of them.
+func (m *mailer) statuses(t testing.TB, states ...dispatch.State) map[string]dispatch.SendStatus {
 	t.Helper()
 	store, db, err := openSQLite(t.Context(), m.store)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	account := pec.MustParseAddress("casella1@pec.alfa.example")
-	if n, err := dispatch.VerifyAudit(t.Context(), store, dispatch.AccountName(account)); err != nil || n == 0 {
-		t.Errorf("VerifyAudit = %d, %v", n, err)
-	}
 	d, err := dispatch.New(dispatch.Config{Store: store})
 	if err != nil {
 		t.Fatal(err)
 	}
 	all := make(map[string]dispatch.SendStatus)
-	for s, err := range d.Statuses(t.Context(), account, "mailing") {
+	for s, err := range d.Statuses(t.Context(), sender, "mailing", states...) {
+		if errors.Is(err, dispatch.ErrNotFound) {
+			break // killed before it was made
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -319,20 +344,37 @@ func (m *mailer) statuses(t testing.TB) map[string]dispatch.SendStatus {
 	return all
 }
 
-// checkOnce compares the store with the journal of the network: no message was
-// accepted twice, none but ours was, and what was not is what is reported unknown
-// or in another state that says so. It returns how many are unknown.
+// sender is the account that examples/network opens first.
+var sender = pec.MustParseAddress("casella1@pec.alfa.example")
+
+// checkAudit checks the chain of the audit trail.
+func (m *mailer) checkAudit(t testing.TB) {
+	t.Helper()
+	store, db, err := openSQLite(t.Context(), m.store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if n, err := dispatch.VerifyAudit(t.Context(), store, dispatch.AccountName(sender)); err != nil || n == 0 {
+		t.Errorf("VerifyAudit = %d, %v", n, err)
+	}
+}
+
+// checkOnce compares the store with the journal of the network. No message was
+// accepted twice, none but ours was, and each was what had been signed off. What
+// is not in the journal, and did not stay here for a reason that the store knows,
+// is what is reported unknown, and nothing else is. It returns how many that are.
 func checkOnce(t testing.TB, n *network, m *mailer) (unknown int) {
 	t.Helper()
-	journal := n.submissions(t)
-	statuses := m.statuses(t)
+	m.checkAudit(t)
+	journal, statuses := n.submissions(t), m.statuses(t)
 	recipients := make(map[string]bool)
 	for id, s := range journal {
-		if s.accepted > 1 || s.submitted > 1 && s.accepted == 1 && s.refused == 0 {
-			t.Errorf("message %s was submitted %d times and accepted %d times", id, s.submitted, s.accepted)
-		}
 		if _, ours := statuses[id]; !ours {
 			t.Errorf("message %s was submitted and is in no store", id)
+		}
+		if s.accepted > 1 {
+			t.Errorf("message %s was accepted %d times", id, s.accepted)
 		}
 		if s.accepted > 0 && (len(s.to) != 1 || recipients[s.to[0]]) {
 			t.Errorf("message %s is for %v, of which one got another", id, s.to)
@@ -340,25 +382,79 @@ func checkOnce(t testing.TB, n *network, m *mailer) (unknown int) {
 		recipients[s.to[0]] = true
 	}
 	for id, status := range statuses {
+		row, state := status.Send.ID.Row, status.Status.State
 		s := journal[id]
 		accepted := s != nil && s.accepted > 0
-		switch status.Status.State {
-		case dispatch.Unknown:
+		switch {
+		case state == dispatch.Unknown:
 			unknown++
 			if accepted {
-				t.Errorf("row %d is unknown, and was accepted", status.Send.ID.Row)
+				t.Errorf("row %d is unknown, and was accepted", row)
 			}
-		case dispatch.Prepared, dispatch.Canceled, dispatch.Refused:
+		case state == dispatch.Prepared || state == dispatch.Canceled || state == dispatch.Refused:
 			if accepted {
-				t.Errorf("row %d is %s, and was accepted", status.Send.ID.Row, status.Status.State)
+				t.Errorf("row %d is %s, and was accepted", row, state)
 			}
-		default:
-			if !accepted {
-				t.Errorf("row %d is %s, and was never accepted", status.Send.ID.Row, status.Status.State)
-			} else if s.sha256 != status.Send.Digest.String() {
-				t.Errorf("row %d: what was submitted is not what was signed off", status.Send.ID.Row)
-			}
+		case !accepted:
+			t.Errorf("row %d is %s, and was never accepted", row, state)
+		case s.sha256 != status.Send.Digest.String():
+			t.Errorf("row %d: what was submitted is not what was signed off", row)
 		}
+		checkTries(t, status, s)
 	}
 	return unknown
+}
+
+// checkTries checks that a send was tried again only after a reply had said that it
+// was not taken, and that the network saw no more of it than the store knows of.
+func checkTries(t testing.TB, status dispatch.SendStatus, s *submission) {
+	t.Helper()
+	tries, refused := 0, 0
+	for _, f := range status.Facts {
+		switch {
+		case f.Kind == dispatch.FactTry:
+			tries++
+		case f.Kind == dispatch.FactOutcome && (f.Outcome == dispatch.OutcomeTemporary || f.Outcome == dispatch.OutcomeNotSent):
+			refused++
+		case f.Kind == dispatch.FactAttempt && f.Attempt > 1:
+			t.Errorf("row %d was sent again", status.Send.ID.Row)
+		}
+	}
+	if tries > refused+1 {
+		t.Errorf("row %d was tried %d times, of which %d were known to have failed", status.Send.ID.Row, tries, refused)
+	}
+	if s != nil && s.submitted > tries {
+		t.Errorf("row %d was submitted %d times, and the store knows of %d", status.Send.ID.Row, s.submitted, tries)
+	}
+}
+
+// checkSettled checks sends that were in doubt at some time: those that the network
+// had accepted were settled by a receipt, not by a reply, and the others still are
+// in doubt. None was sent again.
+func checkSettled(t testing.TB, n *network, m *mailer, doubted map[string]bool) {
+	t.Helper()
+	journal, statuses := n.submissions(t), m.statuses(t)
+	settled := 0
+	for id := range doubted {
+		status := statuses[id]
+		receipts := 0
+		for _, f := range status.Facts {
+			if f.Kind == dispatch.FactNotice {
+				receipts++
+			}
+		}
+		row, state := status.Send.ID.Row, status.Status.State
+		switch s := journal[id]; {
+		case s != nil && s.accepted > 0 && (state != dispatch.Delivered || receipts < 2):
+			t.Errorf("row %d was in doubt and accepted: it is %s with %d receipts", row, state, receipts)
+		case s != nil && s.accepted > 0:
+			settled++
+		case state != dispatch.Unknown:
+			t.Errorf("row %d was in doubt and not accepted: it is %s", row, state)
+		}
+		if status.Status.Try > 1 || journal[id] != nil && journal[id].submitted > 1 {
+			t.Errorf("row %d was in doubt and sent again", row)
+		}
+	}
+	t.Logf("%d were in doubt at some time; receipts settled %d of them", len(doubted), settled)
 }
