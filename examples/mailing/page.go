@@ -23,17 +23,20 @@ const rowsOnPage = 1000
 
 // reportRow is one recipient in the report.
 type reportRow struct {
-	Number                           int64
-	Recipient, MessageID             string
-	State                            dispatch.State
-	Short, Long, Colour              string
-	Submitted, Accepted, Ended       string
-	Cause, Explanation, Words, Fault string
-	Proof, Flags                     string
-	Files                            []reportFile
-
-	proof receipt.ProofResult
+	Number                                  int64
+	Recipient, MessageID                    string
+	State                                   dispatch.State
+	Short, Long, Colour                     string
+	Times                                   []moment
+	Awaited                                 string
+	Cause, Explanation, Words, Fault, Retry string
+	Proof, ProofCode                        string
+	Flags, Notes                            []string
+	Files                                   []reportFile
 }
+
+// moment is when something happened.
+type moment struct{ What, At string }
 
 // reportFile is a link to evidence.
 type reportFile struct{ Name, Path string }
@@ -46,13 +49,13 @@ type page struct {
 
 // slice is a piece of the picture of the totals.
 type slice struct {
-	Short, Long, Colour string
-	Count               int64
-	Offset, Width       float64 // in hundredths of the whole
+	Short, Long, Colour, Share string
+	Count                      int64
+	Offset, Width              float64 // in hundredths of the whole
 }
 
 // describe says in words what is known of a send.
-func describe(s dispatch.SendStatus) reportRow {
+func describe(s dispatch.SendStatus, now time.Time) reportRow {
 	text := stateTexts[s.Status.State]
 	row := reportRow{
 		Number:    s.Send.ID.Row,
@@ -60,26 +63,56 @@ func describe(s dispatch.SendStatus) reportRow {
 		MessageID: s.Status.MessageID,
 		State:     s.Status.State,
 		Short:     text.short, Long: text.long, Colour: text.colour,
-		Submitted: timeText(s.Status.SubmittedAt),
-		Accepted:  timeText(s.Status.AcceptedAt),
-		Ended:     timeText(s.Status.EndedAt),
+		Times:     timesOf(s),
+		Awaited:   awaited(s, now),
 		Words:     plain.Text(s.Status.Detail),
 		Proof:     proofTexts[s.Status.Proof],
-		proof:     s.Status.Proof,
-	}
-	if s.Status.State == dispatch.AcceptedOrdinary {
-		row.Ended = "" // it ended with the acceptance
+		ProofCode: string(s.Status.Proof),
 	}
 	if cause, ok := causes[s.Status.Cause]; ok {
-		row.Cause, row.Explanation, row.Fault = string(cause.Code), cause.Text, string(cause.Fault)
+		row.Cause, row.Explanation = string(cause.Code), cause.Text
+		row.Fault, row.Retry = faultTexts[cause.Fault], retryTexts[cause.Retry]
 	}
-	for i, f := range s.Status.Flags {
-		if i > 0 {
-			row.Flags += ", "
-		}
-		row.Flags += string(f)
+	for _, f := range s.Status.Flags {
+		row.Flags, row.Notes = append(row.Flags, string(f)), append(row.Notes, flagTexts[f])
 	}
 	return row
+}
+
+// timesOf lists what happened to a send, and when: by our clock what we did, as
+// certified what the receipts say.
+func timesOf(s dispatch.SendStatus) []moment {
+	var list []moment
+	add := func(what string, at time.Time) {
+		if !at.IsZero() {
+			list = append(list, moment{what, timeText(at)})
+		}
+	}
+	add("sent", s.Status.SubmittedAt)
+	add("accepted", s.Status.AcceptedAt)
+	for _, f := range s.Facts {
+		if f.Notice != nil && f.Notice.Kind == dispatch.NoticeTimeout && !f.Notice.Instant.Equal(s.Status.EndedAt) {
+			add("delayed", f.Notice.Instant)
+		}
+	}
+	if s.Status.State != dispatch.AcceptedOrdinary { // it ended with the acceptance
+		add(stateTexts[s.Status.State].short, s.Status.EndedAt)
+	}
+	return list
+}
+
+// awaited says what should come next, if anything.
+func awaited(s dispatch.SendStatus, now time.Time) string {
+	deadline, ok := s.Status.NextDeadline(now)
+	switch {
+	case s.Status.State == dispatch.Prepared && s.Due.After(now):
+		return "tried again at " + timeText(s.Due)
+	case !ok:
+		return ""
+	case s.Status.Overdue(now):
+		return "a receipt should have come by " + timeText(deadline.At) + ": ask the provider, which keeps a log for 30 months"
+	}
+	return "a receipt should come by " + timeText(deadline.At)
 }
 
 // causes are what is known of why messages are not delivered.
@@ -95,7 +128,7 @@ func timeText(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.Local().Format("2006-01-02 15:04:05 -07:00")
+	return t.Local().Format("2006-01-02 15:04:05 -0700")
 }
 
 // writePage writes the rows gathered so far as a page of their own.
@@ -143,6 +176,9 @@ func (m *mailing) writePages(r *report) error {
 		"Digest":    m.batch.Digest.String(),
 		"Approvals": m.batch.Approvals,
 		"Total":     r.total,
+		"Headline":  headline(r),
+		"Advice":    adviceOf(r),
+		"SetApart":  r.setApart,
 		"Slices":    picture(r),
 		"Table":     rowTable{rows, ""},
 		"Pages":     r.pages,
@@ -173,7 +209,7 @@ func picture(r *report) []slice {
 		}
 		text := stateTexts[state]
 		width := 100 * float64(n) / float64(r.total)
-		list = append(list, slice{text.short, text.long, text.colour, n, offset, width})
+		list = append(list, slice{text.short, text.long, text.colour, fmt.Sprintf("%.3g%%", width), n, offset, width})
 		offset += width
 	}
 	return list

@@ -118,8 +118,28 @@ func (p *process) waitFor(t testing.TB, word string) {
 
 func start(t testing.TB, dir, name string, args ...string) *process {
 	t.Helper()
-	p := &process{Cmd: exec.Command(program(t, name), args...), ended: make(chan struct{})}
-	p.Dir, p.Stdout, p.Stderr = dir, &p.out, &p.err
+	p := prepared(t, dir, name, args...)
+	p.begin(t)
+	return p
+}
+
+// prepared is a program that was not started yet.
+func prepared(t testing.TB, dir, name string, args ...string) *process {
+	t.Helper()
+	p := &process{Cmd: command(dir, program(t, name), args...), ended: make(chan struct{})}
+	p.Stdout, p.Stderr = &p.out, &p.err
+	return p
+}
+
+func command(dir, path string, args ...string) *exec.Cmd {
+	cmd := exec.Command(path, args...)
+	cmd.Dir = dir
+	return cmd
+}
+
+// begin starts it, and sees to it that it ends with the test.
+func (p *process) begin(t testing.TB) {
+	t.Helper()
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -131,10 +151,9 @@ func start(t testing.TB, dir, name string, args ...string) *process {
 		p.Process.Kill()
 		<-p.ended
 		if strings.Contains(p.err.String(), "DATA RACE") || strings.Contains(p.err.String(), "panic:") {
-			t.Errorf("%s: %s", name, p.err.String())
+			t.Errorf("%s: %s", filepath.Base(p.Path), p.err.String())
 		}
 	})
-	return p
 }
 
 // network is examples/network at work.

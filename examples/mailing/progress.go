@@ -66,7 +66,11 @@ func progressLine(b dispatch.Batch) string {
 		if state.IsFinal() {
 			final += n
 		}
-		parts = append(parts, fmt.Sprintf("%d %s", n, stateTexts[state].short))
+		text := stateTexts[state].short
+		if state == dispatch.Unknown {
+			text = "without a reply yet" // most get one in a moment, or a receipt
+		}
+		parts = append(parts, fmt.Sprintf("%d %s", n, text))
 	}
 	return fmt.Sprintf("%s %d/%d sent, %d answered: %s", bar(left, final, b.Total), left, b.Total, final, strings.Join(parts, ", "))
 }

@@ -44,21 +44,30 @@ func TestReceipts(t *testing.T) {
 	n := startNetwork(t, `{"rules": [`+strings.Join(rules, ",\n")+`]}`, "-speed", "100")
 	rows := 2*len(tests) + 40
 	m := n.mailer(t, "-generate", strconv.Itoa(rows), "-wait", "3s")
-	o := m.run(t)
-	checkOnce(t, n, m)
-	byRecipient := make(map[string]dispatch.SendStatus)
-	for _, s := range m.statuses(t) {
-		byRecipient[s.Send.Recipient.String()] = s
-	}
 	want := map[dispatch.State]int64{dispatch.Delivered: int64(rows - len(tests))}
-	for i, tt := range tests {
+	for _, tt := range tests {
 		want[tt.want]++
-		s := byRecipient[madeUpRecipient(i)].Status
-		if s.State != tt.want || !slices.Equal(s.Flags, tt.flags) {
-			t.Errorf("%s: %s %q, want %s %q", tt.name, s.State, s.Flags, tt.want, tt.flags)
+	}
+	// What is wrong with each, if anything.
+	wrong := func() (list []string) {
+		byRecipient := make(map[string]dispatch.Status)
+		for _, s := range m.statuses(t) {
+			byRecipient[s.Send.Recipient.String()] = s.Status
 		}
+		for i, tt := range tests {
+			s := byRecipient[madeUpRecipient(i)]
+			if s.State != tt.want || !slices.Equal(s.Flags, tt.flags) {
+				list = append(list, fmt.Sprintf("%s: %s %q, want %s %q", tt.name, s.State, s.Flags, tt.want, tt.flags))
+			}
+		}
+		return list
+	}
+	o := m.runUntil(t, func(outcome) bool { return len(wrong()) == 0 })
+	for _, text := range wrong() {
+		t.Error(text)
 	}
 	o.want(t, exitOpen, want)
+	checkOnce(t, n, m)
 }
 
 // madeUpRecipient is the i-th recipient, from 0, of those that -generate makes up

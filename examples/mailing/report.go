@@ -41,8 +41,12 @@ type report struct {
 	dir    string
 	total  int64
 	counts map[dispatch.State]int64
+	// reasons count why messages were not delivered.
+	reasons map[reason]int64
 	// attention are the first of those that were not delivered.
 	attention []reportRow
+	// setApart are the first of the messages in the mailbox that were no receipts.
+	setApart []setApart
 	// rows are those of the page that comes next, pages those that were written.
 	rows  []reportRow
 	pages []page
@@ -53,7 +57,7 @@ type report struct {
 
 // writeReport writes report.html and its pages, report.csv, and the evidence.
 func (m *mailing) writeReport(ctx context.Context) (*report, error) {
-	r := &report{dir: m.report, counts: make(map[dispatch.State]int64)}
+	r := &report{dir: m.report, counts: make(map[dispatch.State]int64), reasons: make(map[reason]int64)}
 	if err := os.MkdirAll(r.dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -77,6 +81,9 @@ func (m *mailing) writeReport(ctx context.Context) (*report, error) {
 		}
 	}
 	r.list.Flush()
+	if r.setApart, err = m.listSetApart(ctx); err != nil {
+		return nil, err
+	}
 	return r, errors.Join(r.list.Error(), r.sums.Flush(), m.writePages(r), m.writeReadme(r), list.Close(), sums.Close())
 }
 
@@ -88,7 +95,8 @@ func (m *mailing) folder(name string) string { return fmt.Sprintf("%s-%.8s", nam
 func (m *mailing) reportOn(ctx context.Context, r *report, s dispatch.SendStatus) error {
 	r.total++
 	r.counts[s.Status.State]++
-	row := describe(s)
+	r.reasons[reason{s.Status.State, s.Status.Cause}]++
+	row := describe(s, m.world.now())
 	if m.wantsEvidence(s) {
 		files, err := m.writeEvidence(ctx, r.sums, s)
 		if err != nil {
@@ -96,7 +104,7 @@ func (m *mailing) reportOn(ctx context.Context, r *report, s dispatch.SendStatus
 		}
 		row.Files = files
 	}
-	if err := r.list.Write(row.cells()); err != nil {
+	if err := r.list.Write(cells(row, s.Status)); err != nil {
 		return err
 	}
 	if s.Status.State != dispatch.Delivered && len(r.attention) < rowsOnPage {
@@ -121,9 +129,9 @@ func newList(file *os.File) *csv.Writer {
 	return w
 }
 
-func (row *reportRow) cells() []string {
-	cells := []string{strconv.FormatInt(row.Number, 10), row.Recipient, string(row.State), row.Submitted, row.Accepted,
-		row.Ended, row.Cause, row.Words, string(row.proof), row.Flags, row.MessageID}
+func cells(row reportRow, s dispatch.Status) []string {
+	cells := []string{strconv.FormatInt(row.Number, 10), row.Recipient, string(row.State), timeText(s.SubmittedAt), timeText(s.AcceptedAt),
+		timeText(s.EndedAt), row.Cause, row.Words, row.ProofCode, strings.Join(row.Flags, ", "), row.MessageID}
 	for i, cell := range cells {
 		if strings.IndexAny(cell, "=+-@") == 0 {
 			cells[i] = " " + cell // or a spreadsheet would compute what others wrote
