@@ -35,6 +35,8 @@ type accountFile struct {
 	Folders []string `json:"folders"`
 	// SentFolder is where a copy of what was sent is filed; nowhere if left out.
 	SentFolder string `json:"sentFolder"`
+	// Purge removes receipts from the mailbox once they were stored and read back.
+	Purge bool `json:"purge"`
 	// TLSCA (PEM) are the authorities of the servers' certificates, in place of
 	// those that the system trusts.
 	TLSCA string `json:"tlsCA"`
@@ -61,7 +63,7 @@ func openAccount(name string) (*world, error) {
 	if w.account, err = w.login.connect(c.Address, c.Profile); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	w.account.Folders, w.account.SentFolder = c.Folders, c.SentFolder
+	w.account.Folders, w.account.SentFolder, w.account.Purge = c.Folders, c.SentFolder, c.Purge
 	return w, nil
 }
 

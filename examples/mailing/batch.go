@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/ceralacca/go-pec/dispatch"
+	"github.com/ceralacca/go-pec/pec"
 )
 
 //go:embed sample
@@ -25,7 +26,7 @@ func (m *mailing) prepare(ctx context.Context) error {
 		return err
 	}
 	if m.generate >= manyMessages {
-		m.printf("Checking and preparing %d messages…\n", m.generate)
+		m.printf("Checking and preparing %s…\n", count(int64(m.generate), "message"))
 	}
 	batch, report, err := m.dispatcher.Prepare(ctx, spec)
 	if report != nil {
@@ -36,13 +37,13 @@ func (m *mailing) prepare(ctx context.Context) error {
 		return fmt.Errorf("the batch %q was made from other rows, or another template: "+
 			"bring those back to go on with it, or give this one another name with -batch", m.flags.batch)
 	case err != nil && report != nil && report.FaultCount > 0:
-		return fmt.Errorf("%d faults in %s; nothing was stored and nothing was sent", report.FaultCount, src.name)
+		return fmt.Errorf("%s in %s; nothing was stored and nothing was sent", count(report.FaultCount, "fault"), src.name)
 	case err != nil:
 		return errors.New(trimPackage(err))
 	}
 	m.batch = batch
 	if batch.Phase != dispatch.PhaseReady {
-		m.printf("Going on with the batch %q: %d messages, signed off before.\n\n", batch.Name, batch.Total)
+		m.printf("Going on with the batch %q: %s, signed off before.\n\n", batch.Name, count(batch.Total, "message"))
 		return nil
 	}
 	return m.preview(ctx, report)
@@ -50,7 +51,11 @@ func (m *mailing) prepare(ctx context.Context) error {
 
 // spec says what the batch is made of.
 func (m *mailing) spec(src source) (dispatch.BatchSpec, error) {
-	spec := dispatch.BatchSpec{Name: m.flags.batch, Account: m.world.account.Address, Rows: src.rows, FreeBytes: m.free}
+	spec := dispatch.BatchSpec{Name: m.flags.batch, Account: m.world.account.Address, Rows: src.rows, FreeBytes: m.free,
+		ReceiptType: pec.ReceiptType(m.receipt)}
+	if m.test {
+		spec.Redirect = m.world.account.Address
+	}
 	folder, err := m.templateFolder()
 	if err != nil {
 		return spec, err
@@ -59,6 +64,7 @@ func (m *mailing) spec(src source) (dispatch.BatchSpec, error) {
 		return spec, errors.New(trimPackage(err))
 	}
 	digest := sha256.New()
+	fmt.Fprintf(digest, "account %s, receipt %q, test %v, row %d\n", spec.Account, m.receipt, m.test, m.testRow())
 	if err := src.hash(digest); err != nil {
 		return spec, err
 	}
@@ -67,6 +73,14 @@ func (m *mailing) spec(src source) (dispatch.BatchSpec, error) {
 	}
 	spec.Source = dispatch.Digest(digest.Sum(nil))
 	return spec, nil
+}
+
+// testRow is the row that a test sends; 0 if all are sent.
+func (m *mailing) testRow() int64 {
+	if m.test {
+		return m.row
+	}
+	return 0
 }
 
 func (m *mailing) templateFolder() (fs.FS, error) {

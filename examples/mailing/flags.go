@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"time"
+
+	"github.com/ceralacca/go-pec/pec"
 )
 
 // flags are the command line.
@@ -19,6 +22,9 @@ type flags struct {
 	store    string
 	batch    string
 	generate int
+	row      int64
+	test     bool
+	receipt  string
 	wait     time.Duration
 	report   string
 	evidence string
@@ -38,6 +44,9 @@ func parseFlags(args []string, stderr io.Writer) (*flags, error) {
 	set.StringVar(&f.store, "store", "", "`file` in which everything is kept (SQLite; default mailing.db, and none without -network and -config)")
 	set.StringVar(&f.batch, "batch", "mailing", "`name` of the batch; the same name goes on with the same batch")
 	set.IntVar(&f.generate, "generate", 0, "make up this `number` of rows instead of reading them")
+	set.Int64Var(&f.row, "row", 1, "`number` of the row that is shown as preview")
+	set.BoolVar(&f.test, "test", false, "send that row alone, to your own address, to see what its recipient would see")
+	set.StringVar(&f.receipt, "receipt", "", "`form` of delivery receipts to ask for: completa (the whole message, as without the flag), breve or sintetica")
 	set.DurationVar(&f.wait, "wait", time.Minute, "how long to wait for answers once everything has left")
 	set.StringVar(&f.report, "report", "", "`folder` for report and evidence (default the batch's name and -report)")
 	set.StringVar(&f.evidence, "evidence", "", "whose `evidence` to write into files: all, problems (all but delivered) or none; the store keeps it anyway (default all, problems from "+fmt.Sprint(manyMessages)+" messages on)")
@@ -45,6 +54,9 @@ func parseFlags(args []string, stderr io.Writer) (*flags, error) {
 	set.BoolVar(&f.json, "json", false, "write the totals as one JSON object in the last line")
 	if err := set.Parse(args); err != nil {
 		return nil, err
+	}
+	if f.test {
+		f.batch += " (test)"
 	}
 	if f.report == "" {
 		f.report = url.PathEscape(f.batch) + "-report"
@@ -68,8 +80,10 @@ func (f *flags) check(args int) error {
 		return errors.New("-generate and -rows exclude each other")
 	case f.generate > 0 && f.config != "":
 		return errors.New("-generate makes up recipients: not with a real account")
-	case f.generate < 0 || f.wait < 0:
-		return errors.New("-generate and -wait are not negative")
+	case f.generate < 0 || f.wait < 0 || f.row < 1:
+		return errors.New("-generate and -wait are not negative, and -row counts from 1")
+	case f.receipt != "" && !slices.Contains([]pec.ReceiptType{pec.ReceiptComplete, pec.ReceiptBrief, pec.ReceiptConcise}, pec.ReceiptType(f.receipt)):
+		return errors.New("-receipt is completa, breve or sintetica")
 	case f.config != "" && (f.rows == "" || f.template == ""):
 		return errors.New("a real account needs -rows and -template: the samples are not for real recipients")
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -12,7 +13,14 @@ import (
 
 // preview shows what would be sent, and what it would take.
 func (m *mailing) preview(ctx context.Context, report *dispatch.PreflightReport) error {
-	m.printf("\nThe batch %q is ready: %d messages, %s in all.\n", m.batch.Name, m.batch.Total, bytesText(m.batch.Bytes))
+	m.printf("\nThe batch %q is ready: %s, %s in all.\n", m.batch.Name, count(m.batch.Total, "message"), bytesText(m.batch.Bytes))
+	row := m.row
+	if m.test {
+		row = 1
+	}
+	if row > m.batch.Total {
+		return fmt.Errorf("there is no row %d to preview: the batch has %d", row, m.batch.Total)
+	}
 	if report != nil {
 		m.printForecast(report.Forecast)
 	}
@@ -25,16 +33,16 @@ func (m *mailing) preview(ctx context.Context, report *dispatch.PreflightReport)
 		return err
 	}
 	defer file.Close()
-	first := dispatch.SendID{Batch: m.batch.Name, Row: 1}
-	if err := m.dispatcher.WriteMessage(ctx, m.world.account.Address, first, file); err != nil {
+	id := dispatch.SendID{Batch: m.batch.Name, Row: row}
+	if err := m.dispatcher.WriteMessage(ctx, m.world.account.Address, id, file); err != nil {
 		return err
 	}
-	m.printf("The first message, to the byte as it would leave: %s\n", path)
+	m.printf("Message %d, to the byte as it would leave: %s\n", row, path)
 	return m.showMessage(path)
 }
 
 func (m *mailing) printForecast(f dispatch.Forecast) {
-	m.printf("Forecast: %d receipts with about %s will arrive in the mailbox", f.Receipts, bytesText(f.Expected))
+	m.printf("Forecast: %d receipts of about %s will arrive in the mailbox", f.Receipts, bytesText(f.Expected))
 	if f.Space > 0 {
 		m.printf(", which can take %s", bytesText(f.Space))
 	}

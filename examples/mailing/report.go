@@ -156,7 +156,7 @@ func (m *mailing) printTotals(r *report) {
 	if more := r.total - r.counts[dispatch.Delivered] - maxPrinted; what != "" && more > 0 {
 		m.printf("  … and %d more %s\n", more, what)
 	}
-	m.printf("\n%d messages:\n", r.total)
+	m.printf("\n%s:\n", count(r.total, "message"))
 	for _, state := range shown {
 		if n := r.counts[state]; n > 0 {
 			text := stateTexts[state]

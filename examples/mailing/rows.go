@@ -19,6 +19,27 @@ type source struct {
 }
 
 func (m *mailing) source() source {
+	src := m.allRows()
+	if m.test {
+		src.rows = only(m.row, src.rows)
+	}
+	return src
+}
+
+// only leaves out all rows but one.
+func only(number int64, rows iter.Seq2[dispatch.Row, error]) iter.Seq2[dispatch.Row, error] {
+	return func(yield func(dispatch.Row, error) bool) {
+		n := int64(0)
+		for row, err := range rows {
+			if n++; n == number {
+				yield(row, err)
+				return
+			}
+		}
+	}
+}
+
+func (m *mailing) allRows() source {
 	switch {
 	case m.generate > 0:
 		return madeUp(m.generate, m.world.domains)

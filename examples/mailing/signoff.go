@@ -21,10 +21,10 @@ func (m *mailing) signOff(ctx context.Context) error {
 		return nil
 	}
 	if len(m.batch.Approvals) > 0 {
-		m.printf("The sign-off has expired, and %d messages have not left.\n", waiting)
+		m.printf("The sign-off has expired; not left so far: %s.\n", count(waiting, "message"))
 	}
 	if !m.yes {
-		m.printf("\nA message that was sent can't be called back. Sign off and send %d messages? Type yes: ", waiting)
+		m.printf("\nA message that was sent can't be called back. Sign off and send %s? Type yes: ", count(waiting, "message"))
 		if err := m.askYes(ctx); err != nil {
 			return err
 		}

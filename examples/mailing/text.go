@@ -21,6 +21,14 @@ func bytesText(n int64) string {
 	return fmt.Sprintf("%.1f GB", float64(n)/1e9)
 }
 
+// count writes how many there are of something.
+func count(n int64, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}
+
 // trimPackage leaves out which package an error is from.
 func trimPackage(err error) string { return strings.TrimPrefix(err.Error(), "dispatch: ") }
 
