@@ -250,6 +250,9 @@ func (c *collector) read(ctx context.Context, s MailboxSession, p *portion) erro
 		if err := c.matchAll(ctx, some); err != nil {
 			return err
 		}
+		if err := c.proveAll(ctx, some); err != nil {
+			fetchErr = err
+		}
 		upTo := c.cutUnread(some, fetchErr)
 		if err := c.settle(p, append(settled, some[:upTo]...), cursorAfter(some[:upTo])); err != nil {
 			return err
@@ -387,9 +390,9 @@ func (w *watchedReaderAt) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// matchAll finds what verified messages are about, and what deliveries prove.
+// matchAll finds what verified messages are about.
 func (c *collector) matchAll(ctx context.Context, some []*found) error {
-	err := c.d.cfg.Store.View(ctx, c.name, func(tx Tx) error {
+	return c.d.cfg.Store.View(ctx, c.name, func(tx Tx) error {
 		for _, f := range some {
 			if !f.read {
 				continue
@@ -400,15 +403,18 @@ func (c *collector) matchAll(ctx context.Context, some []*found) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
+}
+
+// proveAll finds what deliveries prove. One of which the store does not let that be
+// known counts as not read, so that those before it are stored.
+func (c *collector) proveAll(ctx context.Context, some []*found) error {
 	for _, f := range some {
 		if f.notice == nil || f.notice.Kind != NoticeDelivery {
 			continue
 		}
 		if err := c.prove(ctx, f); err != nil {
-			return err
+			f.read = false
+			return storeError{err}
 		}
 	}
 	return nil

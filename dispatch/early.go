@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -30,7 +31,7 @@ func (c *collector) lookAgain(ctx context.Context) error {
 			left++
 			continue
 		}
-		if err := c.matchAll(ctx, []*found{f}); err != nil {
+		if err := cmp.Or(c.matchAll(ctx, []*found{f}), c.proveAll(ctx, []*found{f})); err != nil {
 			return err
 		}
 		if err := c.settle(&portion{}, []*found{f}, 0); err != nil {
