@@ -17,10 +17,15 @@ import (
 // dialectNames are the keys of dialects, in order.
 var dialectNames = []string{"opec", "opec with SHA-1", "jpec"}
 
-// shared are networks that tests do not change, one for each dialect.
+// shared are networks that tests do not change.
 var shared struct {
 	sync.Mutex
-	networks map[string]*network
+	networks map[sharedKind]*network
+}
+
+type sharedKind struct {
+	dialect string
+	ecdsa   bool
 }
 
 // sharedNetwork returns the network of a dialect, made when first asked for. Keys
@@ -28,16 +33,26 @@ var shared struct {
 // long; tests of kinds and proofs use RSA.
 func sharedNetwork(t testing.TB, dialect string) *network {
 	t.Helper()
+	return share(t, sharedKind{dialect, dialects()[dialect].Digest != crypto.SHA1})
+}
+
+// rsaNetwork is sharedNetwork with RSA keys, as providers have them.
+func rsaNetwork(t testing.TB, dialect string) *network {
+	t.Helper()
+	return share(t, sharedKind{dialect, false})
+}
+
+func share(t testing.TB, kind sharedKind) *network {
+	t.Helper()
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.networks == nil {
-		shared.networks = make(map[string]*network)
+		shared.networks = make(map[sharedKind]*network)
 	}
-	if shared.networks[dialect] == nil {
-		d := dialects()[dialect]
-		shared.networks[dialect] = newNetwork(t, pectest.ProviderConfig{Dialect: d, ECDSA: d.Digest != crypto.SHA1})
+	if shared.networks[kind] == nil {
+		shared.networks[kind] = newNetwork(t, pectest.ProviderConfig{Dialect: dialects()[kind.dialect], ECDSA: kind.ecdsa})
 	}
-	return shared.networks[dialect]
+	return shared.networks[kind]
 }
 
 // anomalyCase is the one kind that kindCases does not have.

@@ -211,8 +211,8 @@ func dialects() map[string]pectest.Dialect {
 
 func TestEveryKindInEveryDialect(t *testing.T) {
 	t.Parallel()
-	for name, dialect := range dialects() {
-		n := newNetwork(t, pectest.ProviderConfig{Dialect: dialect})
+	for _, name := range dialectNames {
+		n := rsaNetwork(t, name)
 		for _, c := range kindCases {
 			t.Run(name+"/"+c.name, func(t *testing.T) { n.checkKind(t, c) })
 		}
@@ -264,9 +264,9 @@ func TestAnomalyEnvelope(t *testing.T) {
 	const ordinary = "Received: from mail.example by mx\r\n" +
 		"From: \"Someone\" <someone@mail.example>\r\nTo: comune@pec.beta.example\r\n" +
 		"Subject: Re: =?utf-8?q?citt=C3=A0?=\r\nMessage-ID: <1@mail.example>\r\n\r\nHello.\r\n"
-	for name, dialect := range dialects() {
+	for _, name := range dialectNames {
 		t.Run(name, func(t *testing.T) {
-			n := newNetwork(t, pectest.ProviderConfig{Dialect: dialect})
+			n := rsaNetwork(t, name)
 			d := n.data(pec.KindAnomaly)
 			d.Sender = pec.MustParseAddress("someone@mail.example")
 			d.Subject, d.ErrorDetail = "Re: città", "firma assente"
@@ -333,7 +333,7 @@ func TestProofOfContent(t *testing.T) {
 // TestOriginalInDelivery checks that the original in a complete receipt is the
 // message sent, but for what the provider must change.
 func TestOriginalInDelivery(t *testing.T) {
-	n := newNetwork(t, pectest.ProviderConfig{})
+	n := rsaNetwork(t, "jpec")
 	raw, d := n.compose(t, kindCase{kind: pec.KindDelivery, byBeta: true, edit: delivery(pec.ReceiptComplete)})
 	m, err := receipt.Verify(bytes.NewReader(raw), n.options())
 	if err != nil {
