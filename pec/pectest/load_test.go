@@ -67,6 +67,25 @@ func TestTenThousand(t *testing.T) {
 	}
 }
 
+// BenchmarkMessage is one message on its way from submission to the receipt of
+// delivery in the sender's mailbox, with four signatures and three verifications,
+// as many at a time as there is room for.
+func BenchmarkMessage(b *testing.B) {
+	for name, sites := range map[string][]pectest.SiteConfig{"RSA": nil, "ECDSA": fastSites()} {
+		b.Run(name, func(b *testing.B) {
+			n := pectest.New(b, pectest.Config{Sites: sites})
+			b.ReportAllocs()
+			b.ResetTimer()
+			if err := submitMany(b.Context(), n, n.Account("uno@pec.alfa.example"), "pec.beta.example", b.N); err != nil {
+				b.Fatal(err)
+			}
+			if err := n.Settle(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
+}
+
 // fastSites are the usual providers with other keys: signing with RSA is two
 // thirds of the time that a message takes.
 func fastSites() []pectest.SiteConfig {

@@ -543,6 +543,32 @@ func TestSMTPFaults(t *testing.T) {
 	}
 }
 
+// counting counts what is read.
+type counting struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counting) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// TestCutInTheMiddle cuts the connection after more bytes than the buffers between
+// client and server can hold: the client gets that far, and no farther than them.
+func TestCutInTheMiddle(t *testing.T) {
+	const after, buffers = 12_000_000, 12_000_000
+	n := newTestNetwork(t, pectest.Scenario{Rules: []pectest.Rule{{Fault: pectest.FaultCut, Stage: pectest.StageData, Bytes: after}}})
+	message := &counting{r: &repeated{strings.Repeat("x", 70) + "\r\n", 72 * 400_000}}
+	if err := n.Submit(n.Account(studio), []string{comune}, message); err == nil {
+		t.Error("Submit: no error, want one")
+	}
+	if message.n < after || message.n > after+buffers {
+		t.Errorf("the client sent %d bytes, want between %d and %d", message.n, after, after+buffers)
+	}
+}
+
 func TestProfileIsEnforced(t *testing.T) {
 	n := newTestNetwork(t, pectest.Scenario{Profile: &pec.Profile{PerMinute: 2}})
 	m := mail{id: "rate", to: []string{comune}}
