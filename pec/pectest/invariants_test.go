@@ -168,3 +168,80 @@ func (j *journalReading) checkMail(t *testing.T, m receipt.Message, raw []byte) 
 		t.Errorf("a timeout notice is dated %v after the acceptance, want 12h or between 22h and 24h", after)
 	}
 }
+
+// TestEverythingAtOnce lets all faults happen by chance to a hundred messages, each
+// to two recipients. Whatever happens, the invariants hold, and two days later
+// there is an outcome for every recipient of what was accepted.
+func TestEverythingAtOnce(t *testing.T) {
+	for seed := range uint64(2) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			n := newNetwork(t, pectest.Config{Sites: fastSites(), Scenario: pectest.Scenario{Seed: seed, Rules: everyFault()}})
+			a := n.Account(studio)
+			for i := range 100 {
+				m := mail{id: fmt.Sprint("m", i), to: []string{
+					fmt.Sprintf("u%d@pec.beta.example", i%20), []string{vicino, privato, "x@nowhere.example"}[i%3],
+				}}
+				n.Submit(a, m.to, bytes.NewReader(m.bytes())) // whether it works is not the point
+				if i%10 == 0 {
+					n.Advance(10 * time.Minute)
+				}
+			}
+			n.Advance(60 * time.Hour)
+			checkOutcomes(t, n)
+		})
+	}
+}
+
+// everyFault are rules for all that can happen without stopping the test.
+func everyFault() []pectest.Rule {
+	rules := []pectest.Rule{
+		{Fault: pectest.FaultPause, Provider: "pec.beta.example", From: pectest.Duration(30 * time.Minute), Until: pectest.Duration(14 * time.Hour)},
+		{Fault: pectest.FaultReply, Stage: pectest.StageMail, Probability: 0.05},
+		{Fault: pectest.FaultReply, Stage: pectest.StageRcpt, Probability: 0.05, Code: 550},
+		{Fault: pectest.FaultReply, Stage: pectest.StageDot, Probability: 0.05},
+		{Fault: pectest.FaultLate, Probability: 0.1, Delay: pectest.Duration(13 * time.Hour)},
+		{Fault: pectest.FaultLost, Kind: pec.KindServerAcceptance, Probability: 0.2},
+		{Fault: pectest.FaultDoubled, Kind: pec.KindServerAcceptance, Probability: 0.2},
+		{Fault: pectest.FaultLost, Kind: pec.KindVirusDetection, Probability: 0.3},
+	}
+	for _, stage := range []pectest.Stage{pectest.StageConnect, pectest.StageAuth, pectest.StageMail, pectest.StageRcpt, pectest.StageData, pectest.StageAccepted, pectest.StageDropped} {
+		rules = append(rules, pectest.Rule{Fault: pectest.FaultCut, Stage: stage, Probability: 0.03})
+	}
+	for _, fault := range []pectest.Fault{
+		pectest.FaultLogin, pectest.FaultThrottle, pectest.FaultRefused, pectest.FaultVirusAtSender,
+		pectest.FaultFull, pectest.FaultUnknown, pectest.FaultInvalid, pectest.FaultDomain, pectest.FaultVirusAtRecipient, pectest.FaultDelivery,
+		pectest.FaultLost, pectest.FaultDoubled, pectest.FaultReordered, pectest.FaultForged, pectest.FaultAltered, pectest.FaultReplayed, pectest.FaultUnsigned,
+	} {
+		rules = append(rules, pectest.Rule{Fault: fault, Probability: 0.07})
+	}
+	return rules
+}
+
+// checkOutcomes looks for what became of each recipient of each message that was
+// accepted, and for receipts that are neither genuine nor refused.
+func checkOutcomes(t *testing.T, n *pectest.Network) {
+	t.Helper()
+	outcome := make(map[string]bool)
+	var accepted []pectest.Event
+	for e := range n.Events() {
+		switch {
+		case e.Event == pectest.EventAccepted:
+			accepted = append(accepted, e)
+		case e.Event == pectest.EventDelivered, e.Event == pectest.EventFailed,
+			e.Event == pectest.EventNotice && len(e.To) == 1: // a timeout, where malware was found and nobody said so
+			outcome[e.ID+e.To[0]] = true
+		}
+	}
+	for _, e := range accepted {
+		for _, a := range e.To {
+			if !outcome[e.ID+a] && !strings.HasSuffix(a, "@nowhere.example") {
+				t.Errorf("nothing became of %s for %s\n%s", e.MessageID, a, journal(n))
+			}
+		}
+	}
+	if len(accepted) < 20 {
+		t.Errorf("%d messages were accepted, want more of 100", len(accepted))
+	}
+	t.Logf("%d accepted; in the sender's mailbox: %d messages", len(accepted), len(inbox(t, n, studio)))
+}
