@@ -18,7 +18,10 @@ const (
 	maxFetches = 3
 )
 
-var errNoContent = errors.New("server gives no content for a message")
+var (
+	errNoContent = errors.New("server gives no content for a message")
+	errOther     = errors.New("server gives another message than was asked for")
+)
 
 // Fetch implements dispatch.MailboxSession. When f or a message fails, the rest is
 // not worth reading, and the session is over. The error wraps that of f.
@@ -32,8 +35,8 @@ func (s *session) Fetch(ctx context.Context, uids []uint32, f func(uid uint32, s
 			}
 			set.AddNum(imap.UID(uid))
 		}
-		err := s.fetch(ctx, "fetching", set, whole, func(o *operation, m *imapclient.FetchMessageData) (imap.UID, bool, error) {
-			return giveMessage(o, m, f)
+		err := s.fetch(ctx, "fetching", set, whole, func(o *operation, m *imapclient.FetchMessageData, uid imap.UID) (imap.UID, bool, error) {
+			return giveMessage(o, m, uid, f)
 		})
 		if err != nil {
 			return err
@@ -45,11 +48,14 @@ func (s *session) Fetch(ctx context.Context, uids []uint32, f func(uid uint32, s
 var errZeroUID = errors.New("imapbox: 0 is no UID") // to a server it is *
 
 // giveMessage gives the content of a message to f, if it is among what the server
-// says.
-func giveMessage(o *operation, m *imapclient.FetchMessageData, f func(uint32, int64, io.Reader) error) (uid imap.UID, complete bool, err error) {
+// says. uid is that of the message; 0 if the server says it first.
+func giveMessage(o *operation, m *imapclient.FetchMessageData, uid imap.UID, f func(uint32, int64, io.Reader) error) (_ imap.UID, complete bool, err error) {
 	for item := m.Next(); item != nil; item = m.Next() {
 		switch item := item.(type) {
 		case imapclient.FetchItemDataUID:
+			if uid != 0 && uid != item.UID {
+				return uid, false, errOther
+			}
 			uid = item.UID
 		case imapclient.FetchItemDataBodySection:
 			if item.Literal == nil {
@@ -84,7 +90,8 @@ func giveContent(o *operation, r imap.LiteralReader, f func(int64, io.Reader) er
 }
 
 // fetch asks for messages and calls read with what the server says of each. read
-// returns of which message that was, and whether what was asked for was there.
+// returns of which message that was, and whether what was asked for was there. It
+// is told the UID if the server may say that last.
 //
 // A server may at any time say something else of a message, such as that its
 // flags have changed. The library takes that for the answer, and throws the
@@ -103,12 +110,31 @@ func (s *session) fetch(ctx context.Context, doing string, uids imap.UIDSet, opt
 	return fmt.Errorf("imapbox: %s: %w", doing, errNoContent)
 }
 
-type messageReader func(*operation, *imapclient.FetchMessageData) (uid imap.UID, complete bool, err error)
+type messageReader func(*operation, *imapclient.FetchMessageData, imap.UID) (uid imap.UID, complete bool, err error)
 
 // fetchOnce returns the messages that must be asked for again.
 func (s *session) fetchOnce(ctx context.Context, doing string, uids imap.UIDSet, options *imap.FetchOptions, read messageReader) (again imap.UIDSet, err error) {
+	if s.byNumber {
+		return s.fetchByNumber(ctx, doing, uids, options, read)
+	}
+	got, again, err := s.run(ctx, doing, func() *imapclient.FetchCommand { return s.client.Fetch(uids, options) },
+		func(o *operation, m *imapclient.FetchMessageData) (imap.UID, bool, error) { return read(o, m, 0) })
+	if err != nil {
+		return nil, err
+	}
+	unheard, err := s.stillThere(ctx, without(uids, got))
+	if len(unheard) > 0 {
+		s.byNumber = true
+		again.AddSet(unheard)
+	}
+	return again, err
+}
+
+// run runs a command, and returns the messages of which the server said what was
+// asked for, and those of which it said something else.
+func (s *session) run(ctx context.Context, doing string, start func() *imapclient.FetchCommand, read func(*operation, *imapclient.FetchMessageData) (imap.UID, bool, error)) (got, again imap.UIDSet, err error) {
 	o := s.begin(ctx)
-	cmd := s.client.Fetch(uids, options)
+	cmd := start()
 	for m := cmd.Next(); m != nil; m = cmd.Next() {
 		o.resume()
 		uid, complete, err := read(o, m)
@@ -117,11 +143,12 @@ func (s *session) fetchOnce(ctx context.Context, doing string, uids imap.UIDSet,
 			if !o.broken {
 				cmd.Close()
 			}
-			return nil, o.end(doing, err)
+			return nil, nil, o.end(doing, err)
 		}
+		got.AddNum(uid)
 		if !complete {
 			again.AddNum(uid)
 		}
 	}
-	return again, o.end(doing, cmd.Close())
+	return got, again, o.end(doing, cmd.Close())
 }

@@ -73,7 +73,8 @@ func (s *session) search(ctx context.Context, after uint32) (imap.UIDSet, error)
 	wanted.AddRange(imap.UID(after)+1, 0) // 0 is *
 	options := &imap.SearchOptions{ReturnAll: s.caps.Has(imap.CapESearch)}
 	o := s.begin(ctx)
-	s.conn.credit.Store(maxSearch)
+	s.conn.allow(maxSearch)
+	s.conn.listing.Store(new(numbers))
 	data, err := s.client.UIDSearch(&imap.SearchCriteria{UID: []imap.UIDSet{wanted}}, options).Wait()
 	if err := o.end("listing messages", err); err != nil {
 		return nil, err
@@ -152,8 +153,11 @@ func (s *session) fetchHeads(ctx context.Context, uids imap.UIDSet) ([]head, err
 		BodySection: []*imap.FetchItemBodySection{{
 			Specifier: imap.PartSpecifierHeader, HeaderFields: headFields, Peek: true,
 		}},
-	}, func(o *operation, m *imapclient.FetchMessageData) (imap.UID, bool, error) {
+	}, func(o *operation, m *imapclient.FetchMessageData, uid imap.UID) (imap.UID, bool, error) {
 		h, complete, err := readHead(o, m)
+		if err == nil && uid != 0 && h.UID != uint32(uid) {
+			err = errOther
+		}
 		if complete {
 			heads = append(heads, head{MailHead: h})
 		}

@@ -27,7 +27,7 @@ var errSilent = errors.New("no answer in time")
 
 // begin starts an operation. Each must end.
 func (s *session) begin(ctx context.Context) *operation {
-	s.conn.credit.Store(maxUnasked)
+	s.conn.allow(maxUnasked)
 	return &operation{
 		s:     s,
 		timer: time.AfterFunc(s.timeout, func() { s.cut(errSilent) }),
@@ -79,7 +79,7 @@ func (l *literal) Read(p []byte) (int, error) {
 	l.o.resume()
 	n, err := l.r.Read(p)
 	l.o.pause()
-	l.o.s.conn.credit.Add(int64(n))
+	l.o.s.conn.earned(n)
 	l.left -= int64(n)
 	if err == io.EOF && l.left != 0 {
 		err = io.ErrUnexpectedEOF

@@ -23,6 +23,7 @@ type session struct {
 	folder   string // "" if none is selected
 	validity uint32
 	writable bool                // the folder was opened by SELECT
+	byNumber bool                // the server says UIDs too late for the library
 	state    map[string]contents // :: folder → what was in it when it was selected last
 	news     chan struct{}       // holds something if there may be new mail
 
@@ -39,7 +40,7 @@ func newSession(c *conn, timeout, poll time.Duration) *session {
 		state:   make(map[string]contents),
 		news:    make(chan struct{}, 1),
 	}
-	c.credit.Store(maxUnasked)
+	c.allow(maxUnasked)
 	s.client = imapclient.New(c, &imapclient.Options{
 		UnilateralDataHandler: &imapclient.UnilateralDataHandler{
 			Mailbox: func(data *imapclient.UnilateralDataMailbox) {

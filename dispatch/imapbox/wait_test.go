@@ -38,8 +38,11 @@ func TestWait(t *testing.T) {
 			"IDLE": silent,
 		}},
 		{"told since the listing", allCaps, handlers{
-			"UID FETCH": answer("* 4 EXISTS", "TAG OK"),
-			"IDLE":      silent, // not needed any more
+			"UID FETCH": func(x *peer, tag, arguments string) error {
+				x.say("* 4 EXISTS")
+				return x.usual(tag, "UID FETCH", arguments)
+			},
+			"IDLE": silent, // not needed any more
 		}},
 	}
 	for _, tt := range tests {
@@ -110,13 +113,12 @@ func TestWaitSelectedAgain(t *testing.T) {
 func TestWaitOldNews(t *testing.T) {
 	told := false
 	x := startScript(t, handlers{
-		"UID FETCH": func(x *peer, tag, _ string) error {
+		"UID FETCH": func(x *peer, tag, arguments string) error {
 			if !told {
 				x.say("* 4 EXISTS")
 			}
 			told = true
-			x.say("%s OK", tag)
-			return nil
+			return x.usual(tag, "UID FETCH", arguments)
 		},
 		"IDLE": hangUp,
 	})
