@@ -43,10 +43,11 @@ type three struct {
 
 func newThree(t testing.TB, dialect string) *three {
 	t.Helper()
-	n := *sharedNetwork(t, dialect)
+	shared := sharedNetwork(t, dialect)
+	n := &network{authority: shared.authority, alfa: shared.alfa, beta: shared.beta}
 	gamma := n.provider(t, pectest.ProviderConfig{Dialect: dialects()[dialect], ECDSA: dialect != "opec with SHA-1"}, "Gestore Gamma", "pec.gamma.example")
 	n.directory = pec.NewDirectory([]pec.Provider{n.alfa.Record(), n.beta.Record(), gamma.Record()})
-	return &three{&n, gamma}
+	return &three{n, gamma}
 }
 
 func TestCompetence(t *testing.T) {
