@@ -2,11 +2,13 @@ package receipt_test
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -352,29 +354,54 @@ func TestHostileMessagesAreCheap(t *testing.T) {
 			return append(bytes.TrimSuffix(d, []byte("</dati>\n</postacert>\n")), strings.Repeat(text, (size-len(d))/len(text))...)
 		}})
 	}
+	signature := func(der []byte) []byte {
+		return n.forge(t, caseOf(t, "acceptance"), n.alfa, &pectest.Tamper{Signature: func([]byte) []byte { return der }})
+	}
+	const most = size*3/4 - 64<<10 // of a signature, in a message of that size
+	der := testpki.DER
+	ca := testpki.Authority(t, "p256 authority", nil)
+	leaf := ca.Issue(t, "p256", nil)
+	signedData := func(bag [][]byte, unsigned []byte) []byte {
+		signer := testpki.Signer{Certificate: leaf, Digest: crypto.SHA256, Unsigned: unsigned, KeyID: []byte{0}}
+		one := signer.Encode(t)
+		return testpki.SignedData{Certificates: bag, Signers: [][]byte{one, one, one, one}}.Encode()
+	}
+	large := der(0x30, leaf.RawTBSCertificate, bytes.Repeat([]byte{5, 0}, 100), der(0x04, make([]byte, 20<<10)))
 	hostile := map[string][]byte{
-		"dashes in front":             inFront("-"),
-		"almost delimiters in front":  inFront("\r\n--" + outer + "x"),
-		"CRs in front":                inFront("\r"),
-		"LFs in front":                inFront("\n"),
-		"lines of dashes in front":    inFront("-\n"),
-		"almost delimiters inside":    signed(mixed + strings.Repeat("--bx\r\n", size/6) + "\r\n--b--"),
-		"parts without end":           signed(mixed + strings.Repeat("--b\r\n\r\n", size/7) + "\r\n--b--"),
-		"nested multiparts":           signed(mixed + strings.Repeat("--b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n", 20000)),
-		"one long field":              append([]byte("X: "+strings.Repeat("y", size)+"\r\n"), honest...),
-		"folded lines":                append([]byte("X: y\r\n"+strings.Repeat(" y\r\n", size/4)), honest...),
-		"many fields To":              append([]byte(strings.Repeat("To: a@b.example\r\n", 1900)), honest...),
-		"a long To":                   replace(t, n.forge(t, caseOf(t, "transport envelope"), n.alfa, nil), "\r\nTo: ", "\r\nTo: "+strings.Repeat("a@b.example, \r\n ", 1900)),
-		"a long subject":              replace(t, honest, "\r\nSubject: ", "\r\nSubject: "+strings.Repeat("=?utf-8?Q?=C3=A0?= \r\n ", 1900)),
-		"elements without end":        data("<a>"),
-		"comments":                    data("<!---->"),
-		"references":                  data("&#97;"),
-		"attributes":                  data("<a b='c' "),
-		"white space":                 data(" "),
-		"names":                       data("<"),
-		"base64 of nothing":           signed(mixed + "--b\r\n" + xmlPart + "\r\n" + strings.Repeat("\r\n", size/2) + "\r\n--b--"),
-		"quoted-printable of nothing": signed(mixed + "--b\r\n" + strings.Replace(xmlPart, "base64", "quoted-printable", 1) + "\r\n" + strings.Repeat("=\r\n", size/3) + "\r\n--b--"),
-		"header without end":          bytes.Repeat([]byte("X: y\r\n"), size/6),
+		"a signature of nothing":         signature(make([]byte, most)),
+		"a signature of NULLs":           signature(der(0x30, bytes.Repeat([]byte{5, 0}, most/2))),
+		"a signature without end":        signature(bytes.Repeat([]byte{0x30, 0x80}, most/2)),
+		"a signature in itself":          signature(bytes.Repeat([]byte{0x30, 0x83, 0x0b, 0, 0}, most/5)),
+		"a signature of one text":        signature(der(0x30, der(0x04, make([]byte, most)))),
+		"a signature of pieces of text":  signature(der(0x30, der(0x24, bytes.Repeat([]byte{4, 1, 0}, most/3)))),
+		"a signature with certificates":  signature(signedData(slices.Repeat([][]byte{large}, 32), nil)),
+		"a signature with many of them":  signature(signedData(slices.Repeat([][]byte{leaf.Raw}, most/len(leaf.Raw)), nil)),
+		"a signature of unsigned things": signature(signedData([][]byte{leaf.Raw}, der(0xa1, bytes.Repeat([]byte{5, 0}, 4000)))),
+		"a signature of names in pieces": signature(der(0x30, bytes.Repeat(der(0x31, der(0x30, der(0x06, []byte{1}))), most/7))),
+		"dashes in front":                inFront("-"),
+		"almost delimiters in front":     inFront("\r\n--" + outer + "x"),
+		"CRs in front":                   inFront("\r"),
+		"dashes behind CRs in front":     inFront("\r-"),
+		"almost delimiters behind CRs":   inFront("\r--" + outer + "x"),
+		"LFs in front":                   inFront("\n"),
+		"lines of dashes in front":       inFront("-\n"),
+		"almost delimiters inside":       signed(mixed + strings.Repeat("--bx\r\n", size/6) + "\r\n--b--"),
+		"parts without end":              signed(mixed + strings.Repeat("--b\r\n\r\n", size/7) + "\r\n--b--"),
+		"nested multiparts":              signed(mixed + strings.Repeat("--b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n", 20000)),
+		"one long field":                 append([]byte("X: "+strings.Repeat("y", size)+"\r\n"), honest...),
+		"folded lines":                   append([]byte("X: y\r\n"+strings.Repeat(" y\r\n", size/4)), honest...),
+		"many fields To":                 append([]byte(strings.Repeat("To: a@b.example\r\n", 1900)), honest...),
+		"a long To":                      replace(t, n.forge(t, caseOf(t, "transport envelope"), n.alfa, nil), "\r\nTo: ", "\r\nTo: "+strings.Repeat("a@b.example, \r\n ", 1900)),
+		"a long subject":                 replace(t, honest, "\r\nSubject: ", "\r\nSubject: "+strings.Repeat("=?utf-8?Q?=C3=A0?= \r\n ", 1900)),
+		"elements without end":           data("<a>"),
+		"comments":                       data("<!---->"),
+		"references":                     data("&#97;"),
+		"attributes":                     data("<a b='c' "),
+		"white space":                    data(" "),
+		"names":                          data("<"),
+		"base64 of nothing":              signed(mixed + "--b\r\n" + xmlPart + "\r\n" + strings.Repeat("\r\n", size/2) + "\r\n--b--"),
+		"quoted-printable of nothing":    signed(mixed + "--b\r\n" + strings.Replace(xmlPart, "base64", "quoted-printable", 1) + "\r\n" + strings.Repeat("=\r\n", size/3) + "\r\n--b--"),
+		"header without end":             bytes.Repeat([]byte("X: y\r\n"), size/6),
 		"parameters": []byte("X-Ricevuta: accettazione\r\nContent-Type: multipart/signed" +
 			strings.Repeat(";a*0=b", 40000) + "\r\n\r\n"),
 	}
