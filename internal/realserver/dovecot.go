@@ -122,6 +122,14 @@ func newDovecot() (*Dovecot, error) {
 			return nil, err
 		}
 	}
+	version, err := run(nil, program, "--version")
+	if err != nil {
+		return nil, err
+	}
+	if !strings.HasPrefix(version, "2.3.") {
+		// 2.4 has another language of configuration.
+		return nil, fmt.Errorf("%w: Dovecot 2.3, there is %s", ErrMissing, strings.TrimSpace(version))
+	}
 	d := new(Dovecot)
 	if d.user, err = runAs("dovecot", "nobody"); err != nil {
 		return nil, err
