@@ -452,7 +452,7 @@ func TestProveReadErrors(t *testing.T) {
 // TestProveLarge proves a message of 10 MB, or 100 MB if there is time, in memory
 // that does not depend on it.
 func TestProveLarge(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() || underRace {
 		t.Skip("large")
 	}
 	size := int64(10_000_000)
