@@ -19,6 +19,7 @@ import (
 	"github.com/ceralacca/go-pec/dispatch"
 	"github.com/ceralacca/go-pec/dispatch/imapbox"
 	"github.com/ceralacca/go-pec/internal/realserver"
+	"github.com/ceralacca/go-pec/internal/testpki"
 	"github.com/ceralacca/go-pec/pec"
 	"github.com/ceralacca/go-pec/pec/pectest"
 	"github.com/ceralacca/go-pec/receipt"
@@ -33,7 +34,7 @@ type dovecot struct {
 
 func startDovecot(t *testing.T, settings string) *dovecot {
 	t.Helper()
-	cert, roots := certificate(t, nil)
+	cert, roots := testpki.Server(t, host, nil)
 	d, err := realserver.StartDovecot(realserver.DovecotConfig{
 		Certificate: cert, Users: map[string]string{username: password}, Settings: settings,
 	})

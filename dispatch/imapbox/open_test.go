@@ -21,6 +21,7 @@ import (
 
 	"github.com/ceralacca/go-pec/dispatch"
 	"github.com/ceralacca/go-pec/dispatch/imapbox"
+	"github.com/ceralacca/go-pec/internal/testpki"
 )
 
 // TestOpenRefused: what a server answers while a session is opened.
@@ -60,7 +61,7 @@ func TestOpenRefused(t *testing.T) {
 // TestOpenBroken: servers that do not get as far as to refuse.
 func TestOpenBroken(t *testing.T) {
 	certified := func(change func(*x509.Certificate)) func(*script) {
-		cert, _ := certificate(t, change)
+		cert, _ := testpki.Server(t, host, change)
 		return func(s *script) { s.tls.Certificates = []tls.Certificate{cert} }
 	}
 	wrongHost := func(c *x509.Certificate) { c.DNSNames = []string{"imap.pec.beta.example"} }
@@ -168,7 +169,7 @@ func TestStartTLS(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			cert, roots := certificate(t, nil)
+			cert, roots := testpki.Server(t, host, nil)
 			x := &script{caps: allCaps, roots: roots, tls: &tls.Config{Certificates: []tls.Certificate{cert}}}
 			x.start(t, func(raw net.Conn) {
 				io.WriteString(raw, tt.greeting+"\r\n")

@@ -40,26 +40,6 @@ const (
 // than an honest answer takes.
 const shortly = time.Second
 
-// certificate returns a server's certificate, and the roots that vouch for it.
-func certificate(tb testing.TB, change func(*x509.Certificate)) (tls.Certificate, *x509.CertPool) {
-	tb.Helper()
-	now := time.Now()
-	ca := testpki.Authority(tb, "p256 of the servers' authority", func(c *x509.Certificate) {
-		c.NotBefore, c.NotAfter = now.AddDate(-1, 0, 0), now.AddDate(1, 0, 0)
-	})
-	leaf := ca.Issue(tb, "p256 of a server", func(c *x509.Certificate) {
-		c.NotBefore, c.NotAfter = now.AddDate(0, 0, -1), now.AddDate(0, 0, 1)
-		c.EmailAddresses, c.DNSNames = nil, []string{host}
-		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-		if change != nil {
-			change(c)
-		}
-	})
-	roots := x509.NewCertPool()
-	roots.AddCert(ca.Certificate)
-	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: leaf.Key}, roots
-}
-
 func config(addr string, roots *x509.CertPool) imapbox.Config {
 	return imapbox.Config{
 		Addr:      addr,
@@ -114,7 +94,7 @@ var rev1 = imap.CapSet{imap.CapIMAP4rev1: {}, imap.CapUIDPlus: {}}
 // startMemory starts a server with an INBOX.
 func startMemory(tb testing.TB, caps imap.CapSet) *memory {
 	tb.Helper()
-	cert, roots := certificate(tb, nil)
+	cert, roots := testpki.Server(tb, host, nil)
 	user := imapmemserver.NewUser(username, password)
 	if err := user.Create("INBOX", nil); err != nil {
 		tb.Fatal(err)
@@ -203,7 +183,7 @@ const allCaps = "IMAP4rev1 AUTH=PLAIN SASL-IR IDLE UIDPLUS QUOTA"
 // made before.
 func startScript(tb testing.TB, on handlers, changes ...func(*script)) *script {
 	tb.Helper()
-	cert, roots := certificate(tb, nil)
+	cert, roots := testpki.Server(tb, host, nil)
 	s := &script{on: on, roots: roots, caps: allCaps, tls: &tls.Config{Certificates: []tls.Certificate{cert}}}
 	for _, change := range changes {
 		change(s)

@@ -23,6 +23,7 @@ import (
 
 	"github.com/ceralacca/go-pec/dispatch"
 	"github.com/ceralacca/go-pec/dispatch/smtpsend"
+	"github.com/ceralacca/go-pec/internal/testpki"
 	"github.com/ceralacca/go-pec/pec"
 )
 
@@ -81,7 +82,7 @@ func TestOpenBroken(t *testing.T) {
 	expired := func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Hour) }
 	notServer := func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection} }
 	certified := func(change func(*x509.Certificate)) func(*provider) {
-		cert, _ := certificate(t, change)
+		cert, _ := testpki.Server(t, host, change)
 		return func(p *provider) { p.tls.Certificates = []tls.Certificate{cert} }
 	}
 	oldTLS := func(p *provider) { p.tls.MinVersion, p.tls.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }
@@ -212,7 +213,7 @@ func TestOpenCanceled(t *testing.T) {
 // it is asked for TLS, and offers whether it offers it.
 func startTLSServer(t *testing.T, offers bool, stls func(raw net.Conn) bool) *provider {
 	p := &provider{}
-	cert, roots := certificate(t, nil)
+	cert, roots := testpki.Server(t, host, nil)
 	p.roots, p.tls = roots, &tls.Config{Certificates: []tls.Certificate{cert}}
 	p.start(t, func(raw net.Conn) {
 		clear := &peer{provider: p, conn: raw, r: bufio.NewReader(raw)}
@@ -429,7 +430,7 @@ func (s *backendSession) Data(r io.Reader) error {
 func TestAgainstGoSMTP(t *testing.T) {
 	for _, mode := range []smtpsend.TLSMode{smtpsend.TLSImplicit, smtpsend.TLSStart} {
 		t.Run(string(mode), func(t *testing.T) {
-			cert, roots := certificate(t, nil)
+			cert, roots := testpki.Server(t, host, nil)
 			b := &backend{}
 			server := smtp.NewServer(b)
 			server.Domain, server.TLSConfig = host, &tls.Config{Certificates: []tls.Certificate{cert}}

@@ -20,6 +20,7 @@ import (
 	"github.com/ceralacca/go-pec/dispatch/imapbox"
 	"github.com/ceralacca/go-pec/dispatch/smtpsend"
 	"github.com/ceralacca/go-pec/internal/realserver"
+	"github.com/ceralacca/go-pec/internal/testpki"
 )
 
 // recipient is whom the messages of these tests go to.
@@ -39,7 +40,7 @@ func startPostfix(t *testing.T, settings string) *postfix {
 	t.Helper()
 	p := &postfix{t: t, policy: startPolicy(t)}
 	var cert tls.Certificate
-	cert, p.roots = certificate(t, nil)
+	cert, p.roots = testpki.Server(t, host, nil)
 	var err error
 	p.dovecot, err = realserver.StartDovecot(realserver.DovecotConfig{
 		Certificate: cert, Users: map[string]string{username: password, recipient: password},

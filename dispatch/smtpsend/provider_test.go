@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -31,26 +30,6 @@ const (
 	username = "studio@pec.alfa.example"
 	password = "segretissima"
 )
-
-// certificate returns a server's certificate, and the roots that vouch for it.
-func certificate(tb testing.TB, change func(*x509.Certificate)) (tls.Certificate, *x509.CertPool) {
-	tb.Helper()
-	now := time.Now()
-	ca := testpki.Authority(tb, "p256 of the servers' authority", func(c *x509.Certificate) {
-		c.NotBefore, c.NotAfter = now.AddDate(-1, 0, 0), now.AddDate(1, 0, 0)
-	})
-	leaf := ca.Issue(tb, "p256 of a server", func(c *x509.Certificate) {
-		c.NotBefore, c.NotAfter = now.AddDate(0, 0, -1), now.AddDate(0, 0, 1)
-		c.EmailAddresses, c.DNSNames = nil, []string{host}
-		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-		if change != nil {
-			change(c)
-		}
-	})
-	roots := x509.NewCertPool()
-	roots.AddCert(ca.Certificate)
-	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: leaf.Key}, roots
-}
 
 // provider is an SMTP server that does as it is told, and remembers what it took.
 type provider struct {
@@ -78,7 +57,7 @@ type provider struct {
 // made before.
 func startProvider(tb testing.TB, faults map[string]func(*peer) bool, changes ...func(*provider)) *provider {
 	tb.Helper()
-	cert, roots := certificate(tb, nil)
+	cert, roots := testpki.Server(tb, host, nil)
 	p := &provider{faults: faults, roots: roots, tls: &tls.Config{Certificates: []tls.Certificate{cert}}}
 	for _, change := range changes {
 		change(p)

@@ -17,6 +17,7 @@ import (
 	"github.com/ceralacca/go-pec/dispatch/memstore"
 	"github.com/ceralacca/go-pec/dispatch/smtpsend"
 	"github.com/ceralacca/go-pec/internal/realserver"
+	"github.com/ceralacca/go-pec/internal/testpki"
 	"github.com/ceralacca/go-pec/pec/pectest"
 	"github.com/ceralacca/go-pec/receipt"
 )
@@ -46,7 +47,7 @@ func startGateway(t *testing.T, rules []pectest.Rule, settings string) *gateway 
 	g := &gateway{t: t, news: make(chan struct{}, 1)}
 	g.network = pectest.New(t, pectest.Config{Journal: g, Scenario: pectest.Scenario{Rules: rules}})
 	g.mine = g.network.Account("ufficio@pec.alfa.example")
-	certificate, roots := certificate(t)
+	certificate, roots := testpki.Server(t, host, nil)
 	g.tls = &tls.Config{RootCAs: roots, ServerName: host}
 
 	var err error

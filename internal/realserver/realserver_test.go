@@ -3,13 +3,10 @@
 package realserver_test
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"net"
 	"net/url"
 	"testing"
-	"time"
 
 	"github.com/ceralacca/go-pec/internal/realserver"
 	"github.com/ceralacca/go-pec/internal/testpki"
@@ -47,7 +44,7 @@ func TestPostgreSQL(t *testing.T) {
 
 // TestDaemons: a server comes back on the ports that it had, and leaves nothing.
 func TestDaemons(t *testing.T) {
-	certificate, _ := certificate(t)
+	certificate, _ := testpki.Server(t, host, nil)
 	dovecot, err := realserver.StartDovecot(realserver.DovecotConfig{
 		Certificate: certificate, Users: map[string]string{"studio@pec.alfa.example": "segretissima"},
 	})
@@ -78,20 +75,3 @@ func TestDaemons(t *testing.T) {
 
 // host is the name that the certificates of these tests are for.
 const host = "pec.alfa.example"
-
-// certificate returns a server's certificate, and the roots that vouch for it.
-func certificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
-	t.Helper()
-	now := time.Now()
-	authority := testpki.Authority(t, "p256 of the servers' authority", func(c *x509.Certificate) {
-		c.NotBefore, c.NotAfter = now.AddDate(-1, 0, 0), now.AddDate(1, 0, 0)
-	})
-	leaf := authority.Issue(t, "p256 of a server", func(c *x509.Certificate) {
-		c.NotBefore, c.NotAfter = now.AddDate(0, 0, -1), now.AddDate(0, 0, 1)
-		c.EmailAddresses, c.DNSNames = nil, []string{host}
-		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	})
-	roots := x509.NewCertPool()
-	roots.AddCert(authority.Certificate)
-	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: leaf.Key}, roots
-}
