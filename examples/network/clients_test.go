@@ -11,7 +11,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/ceralacca/go-pec/internal/realserver"
 	"github.com/ceralacca/go-pec/pec"
 	"github.com/ceralacca/go-pec/pec/pectest"
 	"github.com/ceralacca/go-pec/receipt"
@@ -19,15 +18,19 @@ import (
 
 var stopSignals = []os.Signal{os.Interrupt, syscall.SIGTERM}
 
-// program finds a program that none of us wrote, or ends the test.
+// program finds a program that none of us wrote. Where the environment variable
+// GOPEC_REQUIRE_TOOLS is set, as in CI, it must be there.
 func program(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
-	if err != nil {
-		err = fmt.Errorf("%w: %s", realserver.ErrMissing, name)
+	if err == nil {
+		return path
 	}
-	realserver.Need(t, err)
-	return path
+	if os.Getenv("GOPEC_REQUIRE_TOOLS") != "" {
+		t.Fatalf("%s is not installed", name)
+	}
+	t.Skipf("NOT TESTED: %s is not installed", name)
+	return ""
 }
 
 // call runs a program with a text as its input, and returns what it says.

@@ -20,7 +20,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ceralacca/go-pec/internal/realserver"
 	"github.com/ceralacca/go-pec/pec"
 	"github.com/ceralacca/go-pec/pec/pectest"
 	"github.com/ceralacca/go-pec/receipt"
@@ -99,15 +98,19 @@ func options(a *pectest.Authority) receipt.Options {
 	return receipt.Options{Trust: a.Trust(), Directory: a.Directory(), Now: func() time.Time { return present }}
 }
 
-// program finds a program that none of us wrote, or ends the test.
+// program finds a program that none of us wrote. Where the environment variable
+// GOPEC_REQUIRE_TOOLS is set, as in CI, it must be there.
 func program(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
-	if err != nil {
-		err = fmt.Errorf("%w: %s", realserver.ErrMissing, name)
+	if err == nil {
+		return path
 	}
-	realserver.Need(t, err)
-	return path
+	if os.Getenv("GOPEC_REQUIRE_TOOLS") != "" {
+		t.Fatalf("%s is not installed", name)
+	}
+	t.Skipf("NOT TESTED: %s is not installed", name)
+	return ""
 }
 
 // opensslVerify has openssl verify a message, at a time.

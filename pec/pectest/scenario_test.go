@@ -170,6 +170,21 @@ func TestChance(t *testing.T) {
 	}
 }
 
+// TestChanceIsAskedAgain checks that what chance decides about one message to
+// somebody does not hold for the next.
+func TestChanceIsAskedAgain(t *testing.T) {
+	n := newNetwork(t, pectest.Config{Sites: fastSites(), Scenario: pectest.Scenario{
+		Rules: []pectest.Rule{{Fault: pectest.FaultFull, Probability: 0.5}},
+	}})
+	const total = 12
+	for i := range total {
+		send(t, n, mail{id: fmt.Sprint("again", i), to: []string{comune}})
+	}
+	if got := count(n, ofKind(pectest.EventFailed)); got == 0 || got == total {
+		t.Errorf("%d of %d deliveries to one recipient failed, want some of them", got, total)
+	}
+}
+
 // TestSlowAndSilent has servers that answer late, or not at all, at each stage of
 // the dialogue.
 func TestSlowAndSilent(t *testing.T) {
