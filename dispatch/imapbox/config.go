@@ -37,7 +37,8 @@ type Config struct {
 	// 30 seconds.
 	ConnectTimeout time.Duration
 	// CommandTimeout is how long the server may say nothing while it is to answer
-	// a command; default 1 minute.
+	// a command, and how long a few kilobytes of a message may take; default 1
+	// minute.
 	CommandTimeout time.Duration
 	// PollInterval is how often a server that does not tell of new mail by itself
 	// (IDLE) is asked for it; default 1 minute.

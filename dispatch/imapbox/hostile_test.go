@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 )
@@ -55,5 +56,23 @@ func TestListedBackwards(t *testing.T) {
 			t.Error("Heads of 100,000 messages listed backwards: no error")
 		}
 		break
+	}
+}
+
+// TestDrip: a message that comes byte by byte would never end.
+func TestDrip(t *testing.T) {
+	x := startScript(t, handlers{"UID FETCH": func(x *peer, tag, _ string) error {
+		io.WriteString(x.conn, "* 1 FETCH (UID 7 BODY[] {100000}\r\n")
+		for {
+			if _, err := io.WriteString(x.conn, "x"); err != nil {
+				return err
+			}
+			time.Sleep(shortly / 10)
+		}
+	}})
+	config := x.config()
+	config.CommandTimeout = shortly
+	if got, err := tryFetch(t.Context(), openInbox(t, config), 7); err == nil || !strings.Contains(err.Error(), "no answer in time") {
+		t.Errorf("Fetch: %d bytes, %v; want an error", len(got), err)
 	}
 }
