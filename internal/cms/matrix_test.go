@@ -615,6 +615,12 @@ var badCases = []matrixCase{
 	{"not a SignedData", func(p *pki) []byte {
 		return testpki.DER(0x30, testpki.OID("1.2.840.113549.1.7.3"), testpki.DER(0xa0, testpki.DER(0x30, testpki.Int(0))))
 	}, cms.ErrStructure, false, "enveloped data"},
+	{"more after the unsigned attributes", func(p *pki) []byte {
+		return p.der(testpki.Signer{Certificate: p.rsa, Unsigned: slices.Concat(testpki.DER(0xa1), testpki.Int(1))})
+	}, cms.ErrStructure, false, "malformed"},
+	{"unsigned attributes twice", func(p *pki) []byte {
+		return p.der(testpki.Signer{Certificate: p.rsa, Unsigned: slices.Concat(testpki.DER(0xa1), testpki.DER(0xa1))})
+	}, cms.ErrStructure, false, "malformed"},
 	{"a certificate", func(p *pki) []byte { return p.rsa.Raw }, cms.ErrStructure, false, "another structure"},
 	{"an integer", func(p *pki) []byte { return testpki.Int(1) }, cms.ErrStructure, false, "another structure"},
 	{"an empty sequence", func(p *pki) []byte { return testpki.DER(0x30) }, cms.ErrStructure, false, "another structure"},
