@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -167,6 +168,9 @@ type found struct {
 	mail  Mail
 	class pec.Class
 	read  bool
+	raw   []byte // the message, if it is small
+	// notKept is why a message that was read could not be stored.
+	notKept error
 
 	receipt *receipt.Receipt // nil unless verified
 	err     error            // why not
@@ -305,6 +309,16 @@ type storeError struct{ error }
 
 func (e storeError) Unwrap() error { return e.error }
 
+// Bounds of what is judged while the next messages come.
+const (
+	// smallMail is up to which size a message is judged, and proves something, out of
+	// memory, and not read back from the store.
+	smallMail = 64 << 10
+	// judges is how many messages are stored and judged at a time: waiting for the
+	// store takes longer than all the rest.
+	judges = 4
+)
+
 // fetch stores and verifies messages. It marks those that it read.
 func (c *collector) fetch(ctx context.Context, s MailboxSession, some []*found) error {
 	byUID := make(map[uint32]*found, len(some))
@@ -313,23 +327,63 @@ func (c *collector) fetch(ctx context.Context, s MailboxSession, some []*found) 
 		uids[i] = f.mail.ID.UID
 		byUID[uids[i]] = f
 	}
-	return s.Fetch(ctx, uids, func(uid uint32, size int64, r io.Reader) error {
+	var judging sync.WaitGroup
+	turns := make(chan struct{}, judges)
+	err := s.Fetch(ctx, uids, func(uid uint32, size int64, r io.Reader) error {
 		f := byUID[uid]
-		if f == nil || f.read {
+		if f == nil || f.read || f.raw != nil {
 			return nil
 		}
-		in := &watchedReader{r: r}
-		raw, _, err := c.d.cfg.Store.PutBlob(ctx, in)
-		if err == nil {
-			f.mail.Raw, f.mail.Size = raw, size
-			err = c.verify(ctx, f)
+		if size > smallMail {
+			return c.keepLarge(ctx, f, r)
 		}
-		if err != nil && in.err == nil {
-			return storeError{err}
+		raw, err := io.ReadAll(r)
+		if err != nil {
+			return err
 		}
-		f.read = err == nil
-		return err
+		f.raw = raw
+		turns <- struct{}{}
+		judging.Go(func() {
+			f.notKept = c.keepSmall(ctx, f)
+			<-turns
+		})
+		return nil
 	})
+	judging.Wait()
+	for _, f := range some {
+		if f.notKept != nil {
+			return storeError{f.notKept}
+		}
+	}
+	return err
+}
+
+// keepSmall stores and verifies a message that is in memory. Its error is the
+// store's.
+func (c *collector) keepSmall(ctx context.Context, f *found) error {
+	raw, size, err := c.d.cfg.Store.PutBlob(ctx, bytes.NewReader(f.raw))
+	if err != nil {
+		return err
+	}
+	f.mail.Raw, f.mail.Size = raw, size
+	c.judge(f, func() io.Reader { return bytes.NewReader(f.raw) })
+	f.read = true
+	return nil
+}
+
+// keepLarge stores a message, reads it back and verifies it.
+func (c *collector) keepLarge(ctx context.Context, f *found, r io.Reader) error {
+	in := &watchedReader{r: r}
+	raw, size, err := c.d.cfg.Store.PutBlob(ctx, in)
+	if err == nil {
+		f.mail.Raw, f.mail.Size = raw, size
+		err = c.verify(ctx, f)
+	}
+	if err != nil && in.err == nil {
+		return storeError{err}
+	}
+	f.read = err == nil
+	return err
 }
 
 // watchedReader remembers the error of a reader.
@@ -464,17 +518,21 @@ func matchAny(tx Tx, ids []string) (match, error) {
 
 // prove compares what was delivered with what was sent.
 func (c *collector) prove(ctx context.Context, f *found) error {
-	blob, err := c.d.cfg.Store.OpenBlob(ctx, f.mail.Raw)
-	if err != nil {
-		return err
+	delivered := &watchedReaderAt{r: bytes.NewReader(f.raw)}
+	if f.raw == nil {
+		blob, err := c.d.cfg.Store.OpenBlob(ctx, f.mail.Raw)
+		if err != nil {
+			return err
+		}
+		defer blob.Close()
+		delivered.r = blob
 	}
-	defer blob.Close()
 	sent, err := openContent(ctx, c.d.cfg.Store, f.match.send, f.notice.MessageID)
 	if err != nil {
 		return err
 	}
 	defer sent.Close()
-	delivered, original := &watchedReaderAt{r: blob}, &watchedReaderAt{r: sent}
+	original := &watchedReaderAt{r: sent}
 	proof, err := f.receipt.Prove(delivered, original)
 	if err := cmp.Or(delivered.err, original.err, err); err != nil {
 		return err

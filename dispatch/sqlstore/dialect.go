@@ -34,6 +34,9 @@ type dialect struct {
 	// createAccount makes something to lock of an account that is not there. Empty
 	// where it is not needed.
 	createAccount string
+	// putSmall is the statement that puts a blob of one chunk. Empty where it takes a
+	// transaction.
+	putSmall string
 	// oneWriter: there is only one at a time in the whole database.
 	oneWriter bool
 	// insertAll is the statement that writes all rows of a transaction at once; see
@@ -84,9 +87,12 @@ func postgresql() *dialect {
 		lockAccount:   `SELECT ` + accountColumns + ` FROM accounts WHERE name = $1 FOR UPDATE`,
 		createAccount: `INSERT INTO accounts (name) VALUES ($1) ON CONFLICT DO NOTHING`,
 		insertAll:     insertAllText(),
-		view:          sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead},
-		check:         checkPostgreSQL,
-		isConflict:    isSerialization,
+		// It waits for another that puts the same, so that what is there is durable.
+		putSmall: `WITH b AS (INSERT INTO blobs (digest, size) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING digest)
+			INSERT INTO blob_chunks (digest, number, bytes) SELECT digest, 0, $3 FROM b`,
+		view:       sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead},
+		check:      checkPostgreSQL,
+		isConflict: isSerialization,
 	}
 }
 

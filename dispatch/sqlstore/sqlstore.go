@@ -129,7 +129,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	s.statements = make(map[string]*sql.Stmt)
 	all := append(slices.Clone(queries), s.dialect.lockAccount)
 	if s.dialect.insertAll != "" {
-		all = append(all, s.dialect.insertAll)
+		all = append(all, s.dialect.insertAll, s.dialect.putSmall)
 	} else {
 		for in := range insertions {
 			s.insertRow[in] = in.insertRow()
