@@ -17,7 +17,7 @@ import (
 type sender struct {
 	*worker
 	work  context.Context // outlives the stop, so that a message in hand is finished
-	queue chan Send
+	queue chan *tried
 
 	mu     sync.Mutex // guards what follows
 	inHand map[SendID]bool
@@ -45,7 +45,7 @@ func (w *worker) sendLoop(ctx, work context.Context) {
 	s := &sender{
 		worker: w,
 		work:   work,
-		queue:  make(chan Send),
+		queue:  make(chan *tried),
 		inHand: make(map[SendID]bool),
 	}
 	var connections sync.WaitGroup
@@ -61,24 +61,24 @@ func (w *worker) sendLoop(ctx, work context.Context) {
 func (s *sender) feed(ctx context.Context) {
 	limiter := pace(s.cfg.Profile.OrDefault())
 	for ctx.Err() == nil {
-		sends, next, err := s.due(ctx)
+		tries, next, err := s.due(ctx)
 		if err != nil {
 			if ctx.Err() == nil {
 				s.log().Error("looking for what is due", slog.Any("error", err))
 			}
 			next = s.d.now().Add(firstReconnect)
 		}
-		for _, send := range sends {
+		for _, t := range tries {
 			now := s.d.now()
 			delay := limiter.ReserveN(now, 1).DelayFrom(now)
 			if s.d.napUntil(ctx, now.Add(delay), nil) != nil || s.napHold(ctx) != nil {
 				return
 			}
-			if !s.offer(ctx, send) {
+			if !s.offer(ctx, t) {
 				return
 			}
 		}
-		if len(sends) == 0 && s.d.napUntil(ctx, next, s.wake) != nil {
+		if len(tries) == 0 && s.d.napUntil(ctx, next, s.wake) != nil {
 			return
 		}
 	}
@@ -104,12 +104,12 @@ func (s *sender) holdUntil(t time.Time) bool {
 }
 
 // offer gives a send to whichever connection is free.
-func (s *sender) offer(ctx context.Context, send Send) bool {
+func (s *sender) offer(ctx context.Context, t *tried) bool {
 	s.mu.Lock()
-	s.inHand[send.ID] = true
+	s.inHand[t.send.ID] = true
 	s.mu.Unlock()
 	select {
-	case s.queue <- send:
+	case s.queue <- t:
 		return true
 	case <-ctx.Done():
 		return false
@@ -126,7 +126,7 @@ func (s *sender) letGo(id SendID) {
 const window = 200
 
 // due returns sends that may leave now, and when to look again if there are none.
-func (s *sender) due(ctx context.Context) (sends []Send, next time.Time, err error) {
+func (s *sender) due(ctx context.Context) (tries []*tried, next time.Time, err error) {
 	now := s.d.now()
 	next = now.Add(emptyQueue)
 	err = s.d.cfg.Store.View(ctx, s.name, func(tx Tx) error {
@@ -141,13 +141,13 @@ func (s *sender) due(ctx context.Context) (sends []Send, next time.Time, err err
 			next = account.PausedUntil
 			return nil
 		}
-		sends, err = s.dueIn(tx, now)
+		tries, err = s.dueIn(tx, now)
 		return err
 	})
-	return sends, next, err
+	return tries, next, err
 }
 
-func (s *sender) dueIn(tx Tx, now time.Time) ([]Send, error) {
+func (s *sender) dueIn(tx Tx, now time.Time) ([]*tried, error) {
 	batches, err := tx.Batches()
 	if err != nil {
 		return nil, err
@@ -164,10 +164,25 @@ func (s *sender) dueIn(tx Tx, now time.Time) ([]Send, error) {
 			return nil, err
 		}
 		if due = s.notInHand(due); len(due) > 0 {
-			return due, nil
+			return triesOf(tx, due)
 		}
 	}
 	return nil, nil
+}
+
+func triesOf(tx Tx, sends []Send) ([]*tried, error) {
+	var tries []*tried
+	for _, send := range sends {
+		t, err := tryOf(tx, send)
+		if errors.Is(err, errNotDue) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		tries = append(tries, t)
+	}
+	return tries, nil
 }
 
 func (s *sender) notInHand(sends []Send) []Send {
@@ -203,12 +218,12 @@ func (s *sender) connection(ctx context.Context) {
 	for {
 		idle.Reset(idleConnection)
 		select {
-		case send, ok := <-s.queue:
+		case t, ok := <-s.queue:
 			if !ok {
 				return
 			}
-			wait := s.send(ctx, &c, send)
-			s.letGo(send.ID) // another connection may do better meanwhile
+			wait := s.send(ctx, &c, t)
+			s.letGo(t.send.ID) // another connection may do better meanwhile
 			nap(ctx, wait)
 		case <-idle.C:
 			c.close()
@@ -245,14 +260,14 @@ func (c *connection) close() {
 
 // send hands over one message, if all that must hold still does. It returns how
 // long to rest then.
-func (s *sender) send(ctx context.Context, c *connection, send Send) (rest time.Duration) {
+func (s *sender) send(ctx context.Context, c *connection, t *tried) (rest time.Duration) {
 	if ctx.Err() != nil {
 		return 0
 	}
 	if err := s.open(ctx, c); err != nil {
 		return s.failed(ctx, c, "connecting to send", err)
 	}
-	err := s.submit(c, send)
+	err := s.submit(c, t)
 	limit := s.cfg.Profile.MessagesPerConnection
 	if c.used++; limit > 0 && c.used >= limit {
 		c.close()
@@ -320,12 +335,8 @@ func (t *transaction) suspend(reason string) error {
 }
 
 // submit hands one message over and writes down what became of it.
-func (s *sender) submit(c *connection, send Send) error {
-	try := &tried{send: send}
-	if err := s.prepare(try); err != nil {
-		return err
-	}
-	content, err := openContent(s.work, s.d.cfg.Store, send, try.messageID)
+func (s *sender) submit(c *connection, try *tried) error {
+	content, err := openContent(s.work, s.d.cfg.Store, try.send, try.messageID)
 	if err != nil {
 		return fmt.Errorf("opening the message: %w", err)
 	}
@@ -333,7 +344,7 @@ func (s *sender) submit(c *connection, send Send) error {
 	digest := sha256.New()
 	result := c.session.Submit(s.work, Submission{
 		From:    s.cfg.Address,
-		To:      send.Recipient,
+		To:      try.send.Recipient,
 		Size:    content.Size(),
 		Message: io.TeeReader(content.Reader(), digest),
 	}, func() error {
@@ -383,25 +394,23 @@ var errChanged = errors.New("dispatch: the message is not what was signed off")
 // a receipt, came in between.
 var errNotDue = errors.New("dispatch: not due any more")
 
-// prepare looks up which try this is.
-func (s *sender) prepare(t *tried) error {
-	return s.d.cfg.Store.View(s.work, s.name, func(tx Tx) error {
-		facts, err := factsOf(tx, t.send)
-		if err != nil {
-			return err
+// tryOf looks up which try comes next for a send, or fails with errNotDue.
+func tryOf(tx Tx, send Send) (*tried, error) {
+	facts, err := factsOf(tx, send)
+	if err != nil {
+		return nil, err
+	}
+	status := StatusOf(send.Recipient, facts)
+	if status.State != Prepared {
+		return nil, errNotDue
+	}
+	t := &tried{send: send, attempt: status.Attempt, try: status.Try + 1, messageID: status.MessageID}
+	for _, f := range facts {
+		if f.Kind == FactAttempt && f.Attempt == t.attempt {
+			t.content = f.Content
 		}
-		status := StatusOf(t.send.Recipient, facts)
-		if status.State != Prepared {
-			return errNotDue
-		}
-		t.attempt, t.try, t.messageID = status.Attempt, status.Try+1, status.MessageID
-		for _, f := range facts {
-			if f.Kind == FactAttempt && f.Attempt == t.attempt {
-				t.content = f.Content
-			}
-		}
-		return nil
-	})
+	}
+	return t, nil
 }
 
 // intend stores that the message is about to leave, if it may. The final dot
@@ -444,6 +453,14 @@ func (s *sender) mayLeave(tx *transaction, t *tried) error {
 		return refusal{err}
 	}
 	if progress.State != Prepared || progress.Due.IsZero() || progress.Due.After(tx.now) || tx.account.Suspended != "" {
+		return refusal{errNotDue}
+	}
+	switch next, err := tryOf(tx, t.send); {
+	case errors.Is(err, errNotDue):
+		return refusal{err}
+	case err != nil:
+		return err
+	case next.attempt != t.attempt || next.try != t.try:
 		return refusal{errNotDue}
 	}
 	return checkQuotas(tx, quotas(s.cfg.Profile.OrDefault()))

@@ -38,10 +38,12 @@ const (
 		WHERE p.account = $1 AND p.batch = $2 AND p.due <= $3 ORDER BY p.due, p.row_no LIMIT $4`
 	queryHighest = `SELECT row_no FROM sends WHERE account = $1 AND batch = $2 ORDER BY row_no DESC LIMIT 1`
 
-	// One row for each fact; one with NULLs for a send without.
+	// One row for each fact; one with NULLs for a send without. The rows are bounded
+	// twice, so that however the two are joined, little is read of either.
 	querySendStates = `SELECT p.row_no, p.state, p.due, f.key, f.kind, f.happened, f.attempt, f.try_no, f.rest
 		FROM progress p LEFT JOIN facts f ON f.account = p.account AND f.batch = p.batch AND f.row_no = p.row_no
-		WHERE p.account = $1 AND p.batch = $2 AND p.row_no >= $3 AND p.row_no < $4`
+			AND f.account = $1 AND f.batch = $2 AND f.row_no >= $3 AND f.row_no < $4
+		WHERE p.account = $5 AND p.batch = $6 AND p.row_no >= $7 AND p.row_no < $8`
 )
 
 const (

@@ -46,7 +46,8 @@ func (t *tx) readStates(id dispatch.SendID) error {
 		fact  nullFactRow
 	}
 	first := id.Row - id.Row%statesPage
-	rows, err := readAll(t, "reading the facts about sends", querySendStates, []any{t.name, id.Batch, first, first + statesPage}, func(r *row) []any {
+	page := []any{t.name, id.Batch, first, first + statesPage}
+	rows, err := readAll(t, "reading the facts about sends", querySendStates, append(page, page...), func(r *row) []any {
 		return append([]any{&r.row, &r.state, &r.due}, r.fact.fields()...)
 	})
 	if err != nil {

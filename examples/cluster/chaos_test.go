@@ -62,6 +62,7 @@ const chaosScenario = `{
 //
 //	GOPEC_LONG=1 go test -count=1 -run TestChaos -timeout 1h -v .
 func TestChaos(t *testing.T) {
+	program(t, "cluster") // or skip
 	size := shortChaos
 	if os.Getenv("GOPEC_LONG") != "" {
 		size = longChaos

@@ -26,6 +26,9 @@ var programs struct {
 // program returns the path of a program of this repository, built once.
 func program(t testing.TB, name string) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("NOT TESTED: -short starts no processes")
+	}
 	programs.once.Do(func() {
 		if programs.dir, programs.err = os.MkdirTemp("", "cluster-test-"); programs.err != nil {
 			return

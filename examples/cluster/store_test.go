@@ -15,20 +15,12 @@ import (
 	"github.com/ceralacca/go-pec/internal/realserver"
 )
 
-// kinds are the ways in which the program keeps messages as received.
-var kinds = []struct {
-	name  string
-	blobs func(dir string) string // folder; "" is the database
-}{
-	{"database", func(string) string { return "" }},
-	{"folder", func(dir string) string { return filepath.Join(dir, "blobs") }},
-}
-
-// opening returns a function that opens stores as the program does.
-func opening(blobs func(dir string) string, dir string) func(*testing.T, string) dispatch.Store {
+// opening returns a function that opens stores as the program does, with messages as
+// received in a folder. With all in the database, TestStorePackage tests them.
+func opening(dir string) func(*testing.T, string) dispatch.Store {
 	return func(t *testing.T, name string) dispatch.Store {
 		t.Helper()
-		s, err := openStore(t.Context(), schema(t, dir+name), blobs(filepath.Join(dir, name)))
+		s, err := openStore(t.Context(), schema(t, dir+name), filepath.Join(dir, name, "blobs"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -37,28 +29,29 @@ func opening(blobs func(dir string) string, dir string) func(*testing.T, string)
 }
 
 func TestStore(t *testing.T) {
-	for _, k := range kinds {
-		t.Run(k.name, func(t *testing.T) { storetest.Run(t, opening(k.blobs, t.TempDir())) })
-	}
+	t.Parallel()
+	storetest.Run(t, opening(t.TempDir()))
 }
 
 func TestStoreLargeBlob(t *testing.T) {
-	for _, k := range kinds {
-		t.Run(k.name, func(t *testing.T) { storetest.RunLargeBlob(t, opening(k.blobs, t.TempDir())) })
-	}
+	t.Parallel()
+	storetest.RunLargeBlob(t, opening(t.TempDir()))
 }
 
 func TestStoreCrash(t *testing.T) {
+	t.Parallel()
 	serverDSN(t)
-	for _, k := range kinds {
-		t.Run(k.name, func(t *testing.T) { storetest.RunCrash(t, opening(k.blobs, "")) })
-	}
+	storetest.RunCrash(t, opening(""))
 }
 
 // TestStorePackage runs the tests that package sqlstore has for PostgreSQL. They
 // need a driver, which is not among the modules of the library; here there is one,
 // and a file that imports it is laid over that package.
 func TestStorePackage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("NOT TESTED: -short runs no tests of other packages")
+	}
+	t.Parallel()
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Skip("NOT TESTED: no go command on this machine")
 	}
