@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -212,7 +213,11 @@ func (b *Batch) mayLeave(policy ApprovalPolicy, now time.Time) error {
 func (s *sender) connection(ctx context.Context) {
 	var c connection
 	defer c.close()
-	defer c.settle()
+	defer func() {
+		if err := c.settle(); err != nil {
+			s.log().Warn("storing an outcome", slog.Any("error", err))
+		}
+	}()
 	idle := time.NewTimer(idleConnection)
 	defer idle.Stop()
 	for {
@@ -236,18 +241,19 @@ type connection struct {
 	session  SubmitSession
 	used     int // messages that went over it
 	failures int // in a row, without any answer
-	// written is told how storing the outcome of the message before went; nil if
-	// that is done.
-	written chan error
+	// last is the message before, if it was taken, and storing tells how the storing
+	// of that outcome went; nil if that is settled.
+	last    *tried
+	storing <-chan error
 }
 
-// settle waits until the outcome of the message before is stored.
+// settle waits until the last outcome is stored.
 func (c *connection) settle() error {
-	if c.written == nil {
+	if c.storing == nil {
 		return nil
 	}
-	err := <-c.written
-	c.written = nil
+	err := <-c.storing
+	c.storing = nil
 	return err
 }
 
@@ -351,10 +357,7 @@ func (s *sender) submit(c *connection, try *tried) error {
 		if Digest(digest.Sum(nil)) != try.content {
 			return errChanged
 		}
-		// One message of a connection at a time is in doubt, whatever happens.
-		if err := c.settle(); err != nil {
-			return err
-		}
+		try.before = c.last
 		return s.intend(try)
 	})
 	if result.Broken {
@@ -363,11 +366,13 @@ func (s *sender) submit(c *connection, try *tried) error {
 	if result.Code != 0 {
 		c.failures = 0
 	}
+	err = c.settle()
+	c.last, c.storing = nil, s.conclude(try, result)
 	if result.Outcome == OutcomeSubmitted {
-		s.concludeMeanwhile(c, try, result)
-		return nil
+		c.last = try
+		return err // the next message need not wait
 	}
-	if err := s.conclude(try, result); err != nil {
+	if err := errors.Join(err, c.settle()); err != nil {
 		return err
 	}
 	if result.Outcome == OutcomeNotSent {
@@ -384,6 +389,10 @@ type tried struct {
 	messageID string
 	content   Digest // what was signed off
 	intended  bool   // the intent was stored
+	// before is the message that was sent before over this connection: its outcome is
+	// stored first, or together with this intent. So one message of a connection at a
+	// time is in doubt, whatever happens.
+	before *tried
 }
 
 // errChanged is the error of a message that is not what was signed off: the store
@@ -393,6 +402,10 @@ var errChanged = errors.New("dispatch: the message is not what was signed off")
 // errNotDue is the error of a send that is not due any more: another decision, or
 // a receipt, came in between.
 var errNotDue = errors.New("dispatch: not due any more")
+
+// errInDoubt is the error of a message that has to wait: the outcome of the one
+// before could not be stored.
+var errInDoubt = errors.New("dispatch: the outcome of the message before is not stored")
 
 // tryOf looks up which try comes next for a send, or fails with errNotDue.
 func tryOf(tx Tx, send Send) (*tried, error) {
@@ -442,8 +455,11 @@ func (s *sender) mayLeave(tx *transaction, t *tried) error {
 	if err != nil {
 		return err
 	}
-	if progress.State == Unknown && s.intendedBefore(tx, t) {
+	if progress.State == Unknown && hasFact(tx, t.send.ID, tryKey(t.attempt, t.try)) {
 		return nil // the same intent: the answer to its commit was lost
+	}
+	if b := t.before; b != nil && !hasFact(tx, b.send.ID, outcomeKey(b.attempt, b.try)) {
+		return refusal{errInDoubt}
 	}
 	batch, err := tx.batch(t.send.ID.Batch)
 	if err != nil {
@@ -466,29 +482,14 @@ func (s *sender) mayLeave(tx *transaction, t *tried) error {
 	return checkQuotas(tx, quotas(s.cfg.Profile.OrDefault()))
 }
 
-func (s *sender) intendedBefore(tx *transaction, t *tried) bool {
-	facts, err := tx.Facts(t.send.ID)
-	if err != nil {
-		return false
-	}
-	for _, f := range facts {
-		if f.Key == tryKey(t.attempt, t.try) {
-			return true
-		}
-	}
-	return false
+func hasFact(tx Tx, id SendID, key string) bool {
+	facts, err := tx.Facts(id)
+	return err == nil && slices.ContainsFunc(facts, func(f Fact) bool { return f.Key == key })
 }
 
-// concludeMeanwhile stores that a message was taken, while the next one is written.
-func (s *sender) concludeMeanwhile(c *connection, t *tried, r Result) {
-	written := make(chan error, 1)
-	c.written = written
-	go func() { written <- s.conclude(t, r) }()
-}
-
-// conclude stores how a try ended. Nothing is stored of one that ended before
-// anything was at risk and without an answer.
-func (s *sender) conclude(t *tried, r Result) error {
+// conclude has stored how a try ended, and tells how that went. Nothing is stored
+// of one that ended before anything was at risk and without an answer.
+func (s *sender) conclude(t *tried, r Result) <-chan error {
 	if r.Outcome == OutcomeNotSent && !t.intended {
 		return nil
 	}
@@ -496,7 +497,7 @@ func (s *sender) conclude(t *tried, r Result) error {
 	if aboutAccount {
 		r.Outcome = OutcomeTemporary
 	}
-	err := s.do(s.work, func(tx *transaction) error {
+	stored := s.hand(s.work, func(tx *transaction) error {
 		if aboutAccount {
 			if err := s.stopAccount(tx, r); err != nil {
 				return err
@@ -512,10 +513,18 @@ func (s *sender) conclude(t *tried, r Result) error {
 		})
 		return err
 	})
-	if err == nil && r.Outcome == OutcomeSubmitted {
-		s.fileCopy(t.send)
+	if r.Outcome != OutcomeSubmitted || s.cfg.SentFolder == "" {
+		return stored
 	}
-	return err
+	filed := make(chan error, 1)
+	go func() {
+		err := <-stored
+		if err == nil {
+			s.fileCopy(t.send)
+		}
+		filed <- err
+	}()
+	return filed
 }
 
 // isAboutAccount reports whether a refusal is about the account, not the message:
@@ -554,9 +563,6 @@ func (s *sender) stopAccount(tx *transaction, r Result) error {
 
 // fileCopy asks for a copy in the folder of sent messages.
 func (s *sender) fileCopy(send Send) {
-	if s.cfg.SentFolder == "" {
-		return
-	}
 	select {
 	case s.sent <- send:
 	default: // the mailbox is too slow; copies are a convenience

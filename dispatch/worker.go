@@ -34,7 +34,7 @@ func newWorker(d *Dispatcher, cfg *AccountConfig, token int64) *worker {
 		token: token,
 		wake:  make(chan struct{}, 1),
 		stop:  make(chan struct{}),
-		ops:   make(chan *operation),
+		ops:   make(chan *operation, maxOperations),
 		sent:  make(chan Send, 100),
 
 		caughtUp: make(chan struct{}),
@@ -191,13 +191,19 @@ const maxOperations = 64
 // do has an operation committed, together with others that wait. When it returns
 // nil, the change is durable.
 func (w *worker) do(ctx context.Context, f func(*transaction) error) error {
+	return <-w.hand(ctx, f)
+}
+
+// hand hands an operation in to be committed; what it returns tells how that went.
+// Operations are committed in the order in which they were handed in.
+func (w *worker) hand(ctx context.Context, f func(*transaction) error) <-chan error {
 	op := &operation{do: f, done: make(chan error, 1)}
 	select {
 	case w.ops <- op:
-		return <-op.done
 	case <-ctx.Done():
-		return ctx.Err()
+		op.done <- ctx.Err()
 	}
+	return op.done
 }
 
 func (w *worker) commitLoop(ctx context.Context) {
