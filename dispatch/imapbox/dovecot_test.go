@@ -151,7 +151,7 @@ func TestDovecotConnections(t *testing.T) {
 	}
 	first.Close()
 	for tries := 0; ; tries++ { // the server needs a moment to notice
-		if _, err = tryOpen(t, t.Context(), d.config); err == nil || tries > 100 {
+		if _, err = tryOpen(t, t.Context(), d.config); err == nil || tries > 1000 {
 			break
 		}
 	}
