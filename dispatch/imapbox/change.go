@@ -15,7 +15,7 @@ func (s *session) Append(ctx context.Context, folder string, size int64, r io.Re
 	// for one is that there is no such folder, so that is found out before.
 	o := s.begin(ctx)
 	_, err := s.client.Status(folder, &imap.StatusOptions{NumMessages: true}).Wait()
-	if err := o.end("looking for the folder", err); err != nil {
+	if err := o.end(fmt.Sprintf("looking for folder %q", folder), err); err != nil {
 		return err
 	}
 	o = s.begin(ctx)

@@ -44,11 +44,12 @@ func (s *session) selectFolder(ctx context.Context, folder string, readOnly bool
 	o := s.begin(ctx)
 	data, err := s.client.Select(folder, &imap.SelectOptions{ReadOnly: readOnly}).Wait()
 	s.folder = "" // so it is if the server refuses
-	if err := o.end("selecting a folder", err); err != nil {
+	doing := fmt.Sprintf("selecting folder %q", folder)
+	if err := o.end(doing, err); err != nil {
 		return nil, err
 	}
 	if data.UIDValidity == 0 {
-		return nil, fmt.Errorf("imapbox: selecting a folder: %w", errNoValidity)
+		return nil, fmt.Errorf("imapbox: %s: %w", doing, errNoValidity)
 	}
 	s.folder, s.validity, s.writable = folder, data.UIDValidity, !readOnly
 	return data, nil
