@@ -59,18 +59,11 @@ func startGateway(t *testing.T, rules []pectest.Rule, settings string) *gateway 
 	t.Cleanup(func() { g.dovecot.Close() })
 	_, err = g.dovecot.Admin("mailbox", "create", "-u", login, "Consegne")
 	must(t, err)
-	provider := fmt.Sprintf("[%s]:%d", g.mine.SMTP.Host, g.mine.SMTP.Port)
-	wrapper := "no"
-	if g.mine.SMTP.TLS == pectest.TLSImplicit {
-		wrapper = "yes"
-	}
 	g.postfix, err = realserver.StartPostfix(realserver.PostfixConfig{
-		Certificate: certificate, Logins: g.dovecot,
-		Transport: "smtp:" + provider,
-		Settings: settings +
-			"smtp_tls_security_level = encrypt\nsmtp_tls_wrappermode = " + wrapper + "\n" +
-			"smtp_sasl_auth_enable = yes\nsmtp_sasl_security_options = noanonymous\n" +
-			"smtp_sasl_password_maps = inline:{ {" + provider + " = " + g.mine.User + ":" + g.mine.Password + "} }\n",
+		Certificate: certificate, Logins: g.dovecot, Settings: settings,
+		Relay: &realserver.Relay{
+			Addr: g.mine.SMTP.Addr(), ImplicitTLS: g.mine.SMTP.TLS == pectest.TLSImplicit, User: g.mine.User, Password: g.mine.Password,
+		},
 	})
 	realserver.Need(t, err)
 	t.Cleanup(func() {

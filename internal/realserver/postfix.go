@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -33,8 +34,33 @@ type PostfixConfig struct {
 	// Transport is where all mail goes, as in the file transport of Postfix:
 	// "lmtp:inet:127.0.0.1:24". Empty means that it is thrown away.
 	Transport string
+	// Relay, if not nil, is where all mail goes instead.
+	Relay *Relay
 	// Settings are added to main.cf, in its language.
 	Settings string
+}
+
+// Relay is a server that Postfix logs in to, to hand on what it took.
+type Relay struct {
+	Addr           string // host:port
+	ImplicitTLS    bool   // TLS from the first byte, not by STARTTLS
+	User, Password string
+}
+
+// destination is the server as Postfix names it.
+func (r *Relay) destination() string {
+	host, port, _ := net.SplitHostPort(r.Addr)
+	return fmt.Sprintf("[%s]:%s", host, port)
+}
+
+func (r *Relay) settings() string {
+	wrapper := "no"
+	if r.ImplicitTLS {
+		wrapper = "yes"
+	}
+	return "smtp_tls_security_level = encrypt\nsmtp_tls_wrappermode = " + wrapper + "\n" +
+		"smtp_sasl_auth_enable = yes\nsmtp_sasl_security_options = noanonymous\n" +
+		"smtp_sasl_password_maps = inline:{ {" + r.destination() + " = " + r.User + ":" + r.Password + "} }\n"
 }
 
 var mainCF = template.Must(template.New("main.cf").Parse(`
@@ -62,6 +88,7 @@ smtpd_sasl_path = inet:127.0.0.1:{{.Auth}}
 smtpd_relay_restrictions = permit_sasl_authenticated, reject
 smtpd_client_event_limit_exceptions =
 smtpd_error_sleep_time = 0
+service_throttle_time = 1s
 {{.Settings}}
 `))
 
@@ -126,8 +153,15 @@ func (p *Postfix) initialize(c PostfixConfig) error {
 		return err
 	}
 	var mainConf, masterConf bytes.Buffer
+	transport, settings := cmp.Or(c.Transport, "discard:"), c.Settings
+	if c.Relay != nil {
+		if _, err := find("libplain.so", "/usr/lib/*/sasl2/libplain.so*", "/usr/lib*/sasl2/libplain.so*"); err != nil {
+			return fmt.Errorf("%w (package libsasl2-modules)", err)
+		}
+		transport, settings = "smtp:"+c.Relay.destination(), c.Relay.settings()+settings
+	}
 	values := map[string]any{
-		"Dir": p.dir, "Transport": cmp.Or(c.Transport, "discard:"), "Settings": c.Settings,
+		"Dir": p.dir, "Transport": transport, "Settings": settings,
 		"Auth": c.Logins.auth, "SMTP": p.smtp, "SMTPS": p.smtps,
 	}
 	root := account{}

@@ -10,7 +10,7 @@
 //	defer dovecot.Close()
 //
 // They are those of the Debian packages postgresql, dovecot-imapd, dovecot-lmtpd
-// and postfix, with libsasl2-modules if Postfix is to log in elsewhere. A server
+// and postfix, with libsasl2-modules if Postfix is to relay. A server
 // that is not installed, or that only root may start, is an error that wraps
 // [ErrMissing].
 package realserver
