@@ -29,20 +29,20 @@ func (a *activity) end() {
 	}
 }
 
-// wait waits until nothing is under way.
+// wait waits for an instant at which nothing is under way. What one thing sets off
+// begins before it ends itself.
 func (a *activity) wait(ctx context.Context) error {
-	for {
-		a.mu.Lock()
-		idle := a.idle
-		a.mu.Unlock()
-		if idle == nil {
-			return nil
-		}
-		select {
-		case <-idle:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	a.mu.Lock()
+	idle := a.idle
+	a.mu.Unlock()
+	if idle == nil {
+		return nil
+	}
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

@@ -285,13 +285,13 @@ func (n *Network) Now() time.Time { return n.clock.Now() }
 // that time has happened, with what it set off, each thing at its instant.
 func (n *Network) Advance(d time.Duration) { n.clock.Advance(d) }
 
-// Settle waits until all that was submitted is delivered, and all that answers it
-// is in the mailboxes, except what waits for the clock to advance.
+// Settle waits until all that was submitted before is delivered, and all that
+// answers it is in the mailboxes, except what waits for the clock to advance.
 func (n *Network) Settle(ctx context.Context) error { return n.activity.wait(ctx) }
 
-// settleBriefly settles, unless somebody keeps the network busy.
+// settleBriefly settles, unless somebody keeps the network busy all the time.
 func (n *Network) settleBriefly() {
-	ctx, cancel := context.WithTimeout(n.ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(n.ctx, time.Minute)
 	defer cancel()
 	n.activity.wait(ctx)
 }
