@@ -13,7 +13,7 @@ import (
 // settled by its receipts; what was not stays unknown; neither is sent again.
 func TestCutAfterDot(t *testing.T) {
 	t.Parallel()
-	rows := shortOrLong(t, 100, 1000)
+	rows := shortOrLong(t, 80, 1000)
 	n := startNetwork(t, `{"seed": 1, "rules": [
 		{"fault": "smtp-cut", "stage": "accepted", "probability": 0.1},
 		{"fault": "smtp-cut", "stage": "dropped", "probability": 0.1}
@@ -109,9 +109,9 @@ func TestLoginRefused(t *testing.T) {
 // folder that is made anew, and among other people's mail.
 func TestMailboxDisturbed(t *testing.T) {
 	t.Parallel()
-	const rows = 80
+	const rows = 40
 	n := startNetwork(t, `{"seed": 3, "rules": [
-		{"fault": "foreign-mail", "sender": "casella1@pec.alfa.example", "count": 500},
+		{"fault": "foreign-mail", "sender": "casella1@pec.alfa.example", "count": 200},
 		{"fault": "imap-cut", "stage": "select", "skip": 1, "times": 1},
 		{"fault": "imap-cut", "stage": "fetch", "skip": 2, "times": 2},
 		{"fault": "imap-cut", "stage": "literal", "bytes": 3000, "skip": 10, "times": 3},

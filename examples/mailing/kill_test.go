@@ -20,6 +20,7 @@ const connections = 20
 // flags, until all has left and been answered.
 func TestKilled(t *testing.T) {
 	t.Parallel()
+	notUnderRace(t)
 	rows, kills := shortOrLong(t, 100, 1000), shortOrLong(t, 6, 60)
 	random := seeded(t)
 	n := startNetwork(t, "")
@@ -49,7 +50,8 @@ func TestKilled(t *testing.T) {
 // while it reads the receipts.
 func TestCollectorKilled(t *testing.T) {
 	t.Parallel()
-	rows, kills := shortOrLong(t, 100, 1000), shortOrLong(t, 5, 30)
+	notUnderRace(t)
+	rows, kills := shortOrLong(t, 80, 500), shortOrLong(t, 4, 20)
 	random := seeded(t)
 	n := startNetwork(t, `{"rules": [{"fault": "imap-slow", "stage": "fetch", "delay": "20ms"}]}`)
 	m := n.mailer(t, "-generate", strconv.Itoa(rows), "-wait", "3s")
@@ -81,7 +83,8 @@ func TestCollectorKilled(t *testing.T) {
 // its receipt.
 func TestClockJumps(t *testing.T) {
 	t.Parallel()
-	rows, jumps := shortOrLong(t, 100, 1000), shortOrLong(t, 4, 16)
+	notUnderRace(t)
+	rows, jumps := shortOrLong(t, 60, 500), shortOrLong(t, 3, 12)
 	random := seeded(t)
 	n := startNetwork(t, "")
 	right, err := os.ReadFile(n.file("network.json"))

@@ -39,6 +39,15 @@ func shortOrLong(t *testing.T, short, long int) int {
 	return short
 }
 
+// notUnderRace skips a test that is about what survives the process: there are others
+// for what goes on within, and the race detector makes all of it ten times slower.
+func notUnderRace(t *testing.T) {
+	t.Helper()
+	if underRace {
+		t.Skip("run without the race detector only")
+	}
+}
+
 // onlyLong skips a test that has no short form.
 func onlyLong(t *testing.T, why string) {
 	t.Helper()
