@@ -37,9 +37,12 @@ func TestReceipts(t *testing.T) {
 		{"unsigned, then genuine", `"receipt-unsigned", "also": true`, dispatch.Delivered, []dispatch.Flag{dispatch.FlagClaimed}},
 		{"forged failure", `"receipt-forged", "also": true, "kind": "errore-consegna"`, dispatch.Delivered, nil},
 	}
-	rules := make([]string, len(tests))
+	var rules []string
 	for i, tt := range tests {
-		rules[i] = fmt.Sprintf(`{"recipient": %q, "fault": %s}`, madeUpRecipient(i), tt.rule)
+		rules = append(rules, fmt.Sprintf(`{"recipient": %q, "fault": %s}`, madeUpRecipient(i), tt.rule))
+		if strings.Contains(tt.rule, "replayed") { // it comes last, when there are others to replay
+			rules = append(rules, fmt.Sprintf(`{"recipient": %q, "fault": "smtp-reply", "stage": "rcpt", "code": 450, "times": 3}`, madeUpRecipient(i)))
+		}
 	}
 	n := startNetwork(t, `{"rules": [`+strings.Join(rules, ",\n")+`]}`, "-speed", "100")
 	rows := 2*len(tests) + 40
