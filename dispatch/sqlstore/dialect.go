@@ -132,20 +132,26 @@ func checkSQLite(ctx context.Context, db *sql.DB) error {
 }
 
 func checkPostgreSQL(ctx context.Context, db *sql.DB) error {
-	var commit, encoding string
-	if err := db.QueryRowContext(ctx, "SHOW synchronous_commit").Scan(&commit); err != nil {
-		return fmt.Errorf("sqlstore: SHOW synchronous_commit: %w", err)
+	show := func(setting string) (value string, err error) {
+		if err = db.QueryRowContext(ctx, "SHOW "+setting).Scan(&value); err != nil {
+			err = fmt.Errorf("sqlstore: SHOW %s: %w", setting, err)
+		}
+		return value, err
 	}
-	if err := db.QueryRowContext(ctx, "SHOW server_encoding").Scan(&encoding); err != nil {
-		return fmt.Errorf("sqlstore: SHOW server_encoding: %w", err)
+	for _, setting := range []string{"synchronous_commit", "fsync", "full_page_writes"} {
+		value, err := show(setting)
+		if err != nil {
+			return err
+		}
+		if value == "off" {
+			return fmt.Errorf("sqlstore: %s is off: what was committed could be lost", setting)
+		}
 	}
-	switch {
-	case commit == "off":
-		return errors.New("sqlstore: synchronous_commit is off: what was committed could be lost")
-	case encoding != "UTF8":
-		return fmt.Errorf("sqlstore: the encoding of the database is %s, not UTF8", encoding)
+	encoding, err := show("server_encoding")
+	if err == nil && encoding != "UTF8" {
+		err = fmt.Errorf("sqlstore: the encoding of the database is %s, not UTF8", encoding)
 	}
-	return nil
+	return err
 }
 
 // isBusy reports whether another process kept the lock for longer than the busy

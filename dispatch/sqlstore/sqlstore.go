@@ -27,17 +27,26 @@
 // # PostgreSQL
 //
 // Any driver for database/sql will do, such as github.com/jackc/pgx/v5/stdlib.
-// Version 12 or later; its encoding is UTF8, and synchronous_commit is not off. A
-// transaction locks the row of its account, so two of one account follow each
-// other, and those of different accounts don't meet: no claim is contended, as one
-// worker at a time has an account (see [dispatch.Lease]). Statements are prepared,
-// so a connection pooler between must keep a session, or know about prepared
-// statements.
+// Version 12 or later; its encoding is UTF8, and synchronous_commit, fsync and
+// full_page_writes are not off. Statements are prepared, so a connection pooler
+// between must keep a session, or know about prepared statements.
 //
-// How long a transaction takes is counted in round trips. It reads what it needs
-// once, the sends of neighbouring rows together, and writes everything in one
-// statement at its end: ten sends that went through a step take about as many round
-// trips as one, which is seven.
+// A transaction that writes locks the row of its account (FOR UPDATE): two of one
+// account follow each other, those of different accounts don't meet. Nothing is
+// claimed send by send, with FOR UPDATE SKIP LOCKED or otherwise: a worker claims
+// an account, by a lease ([dispatch.Lease]), and has its sends to itself. So no
+// claim is contended, none is left behind by a worker that dies, and the limits of
+// a mailbox are kept where they are counted. Every transaction of a worker checks
+// the token of its lease in the row that it has locked.
+//
+// How long a transaction takes is counted in round trips, and in flushes to the
+// disk. It reads what it needs once, the sends of neighbouring rows together, and
+// writes everything in one statement at its end: ten sends that went through a step
+// take about as many round trips as one, which is six, and one flush. What comes
+// while it is flushed shares the next transaction. One setting of the server is
+// worth having: idle_in_transaction_session_timeout, of a few seconds, ends the
+// transaction of a process that was stopped in the middle of one, and with it the
+// lock on the account.
 //
 // Tables are made where the search path of the connection says. All keys but those
 // of blobs begin with the account, so that, from some hundred million sends on,
@@ -48,6 +57,8 @@
 //
 //	CREATE TABLE schema_version (version bigint PRIMARY KEY, applied timestamptz);
 //	INSERT INTO schema_version VALUES (1, now());
+//
+// The tests of this package run on such tables too.
 //
 // # To look at it
 //

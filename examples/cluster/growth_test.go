@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strings"
 	"sync"
@@ -108,19 +109,14 @@ func analyze(b *testing.B, s store) {
 	}
 }
 
-// BenchmarkGrowth sends a thousand messages of batches of different sizes.
+// BenchmarkGrowth sends some messages of batches of different sizes.
 func BenchmarkGrowth(b *testing.B) {
-	const messages = 1000
 	for _, size := range []int64{1_000, 10_000, 100_000, 1_000_000} {
 		b.Run(fmt.Sprintf("of=%d", size), func(b *testing.B) {
-			var took time.Duration
-			for i := range b.N {
-				s := openPostgreSQLNamed(b, fmt.Sprint(b.Name(), i))
-				fill(b, s, accountNumber(1), size, 0)
-				analyze(b, s)
-				took += sendSome(b, s, sinkAccounts(1), messages)
-			}
-			perSend(b, took, messages)
+			s := openPostgreSQL(b)
+			fill(b, s, accountNumber(1), size, 0)
+			analyze(b, s)
+			perSend(b, s, 1, 300)
 		})
 	}
 }
@@ -128,26 +124,27 @@ func BenchmarkGrowth(b *testing.B) {
 // BenchmarkAccounts sends the same number of messages of different numbers of
 // accounts.
 func BenchmarkAccounts(b *testing.B) {
-	const messages = 4000
 	for _, accounts := range []int{1, 10, 50, 200} {
 		b.Run(fmt.Sprintf("of=%d", accounts), func(b *testing.B) {
-			var took time.Duration
-			for i := range b.N {
-				s := openPostgreSQLNamed(b, fmt.Sprint(b.Name(), i))
-				for n := range accounts {
-					fill(b, s, accountNumber(n+1), int64(messages/accounts), 0)
-				}
-				analyze(b, s)
-				took += sendSome(b, s, sinkAccounts(accounts), messages)
+			s := openPostgreSQL(b)
+			for n := range accounts {
+				fill(b, s, accountNumber(n+1), int64(6000/accounts), 0)
 			}
-			perSend(b, took, messages)
+			analyze(b, s)
+			perSend(b, s, accounts, 2000)
 		})
 	}
 }
 
-func perSend(b *testing.B, took time.Duration, messages int) {
+// perSend sends three times and reports what a send cost at the best of them: what
+// else the machine does makes none faster.
+func perSend(b *testing.B, s store, accounts, messages int) {
+	best := time.Duration(math.MaxInt64)
+	for range 3 {
+		best = min(best, sendSome(b, s, sinkAccounts(accounts), messages))
+	}
 	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(float64(took.Microseconds())/float64(b.N*messages), "µs/send")
+	b.ReportMetric(float64(best.Microseconds())/float64(messages), "µs/send")
 }
 
 // sendSome returns how long a dispatcher takes from the first message to the last.
@@ -183,16 +180,6 @@ func sendSome(b *testing.B, s store, accounts []dispatch.AccountConfig, messages
 	return last.Sub(first)
 }
 
-func openPostgreSQLNamed(b *testing.B, name string) store {
-	b.Helper()
-	s, err := openStore(b.Context(), schema(b, name), "")
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { s.Close() })
-	return s
-}
-
 // BenchmarkStored asks what a worker and a person ask, with different numbers of
 // sends stored, of 200 accounts, nine of ten of which have left.
 func BenchmarkStored(b *testing.B) {
@@ -203,7 +190,7 @@ func BenchmarkStored(b *testing.B) {
 	}
 	for _, size := range sizes {
 		b.Run(fmt.Sprintf("sends=%d", size), func(b *testing.B) {
-			s := openPostgreSQLNamed(b, b.Name())
+			s := openPostgreSQL(b)
 			each := size / accounts
 			start := time.Now()
 			for n := range accounts {

@@ -137,7 +137,7 @@ func (x *bench) until(b *testing.B, d *dispatch.Dispatcher, batch string, state 
 		if now.Counts[state] == now.Total {
 			return
 		}
-		time.Sleep(2 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 
