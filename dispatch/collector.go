@@ -243,14 +243,23 @@ func isKnown(tx Tx, reference string) (bool, error) {
 }
 
 // read fetches, verifies and stores what is wanted of a portion, some at a time,
-// and moves the cursor on.
+// and moves the cursor on. The next ones are fetched while some are stored.
 func (c *collector) read(ctx context.Context, s MailboxSession, p *portion) error {
+	ctx, stop := context.WithCancel(ctx)
+	next := c.fetchNext(ctx, s, p)
+	defer func() {
+		stop()
+		if next != nil {
+			<-next.done // whoever comes next uses the session too
+		}
+	}()
 	settled := p.orphans
-	for len(p.wanted) > 0 {
-		n := min(fetchChunk, len(p.wanted))
-		some := p.wanted[:n]
-		p.wanted = p.wanted[n:]
-		fetchErr := c.fetch(ctx, s, some)
+	for next != nil {
+		some, fetchErr := next.some, <-next.done
+		next = nil
+		if fetchErr == nil && !c.cfg.Purge {
+			next = c.fetchNext(ctx, s, p)
+		}
 		if err := c.matchAll(ctx, some); err != nil {
 			return err
 		}
@@ -265,11 +274,33 @@ func (c *collector) read(ctx context.Context, s MailboxSession, p *portion) erro
 		if fetchErr != nil {
 			return fetchErr
 		}
-		if err := c.purge(ctx, s, some[:upTo]); err != nil {
-			return err
+		if c.cfg.Purge {
+			if err := c.purge(ctx, s, some[:upTo]); err != nil {
+				return err
+			}
+			next = c.fetchNext(ctx, s, p)
 		}
 	}
 	return c.settle(p, settled, p.last)
+}
+
+// fetching are messages that are being fetched. done is told when they are, or why
+// they can't be.
+type fetching struct {
+	some []*found
+	done chan error
+}
+
+// fetchNext begins to fetch what is wanted next; nil if that is nothing.
+func (c *collector) fetchNext(ctx context.Context, s MailboxSession, p *portion) *fetching {
+	n := min(fetchChunk, len(p.wanted))
+	if n == 0 {
+		return nil
+	}
+	f := &fetching{some: p.wanted[:n], done: make(chan error, 1)}
+	p.wanted = p.wanted[n:]
+	go func() { f.done <- c.fetch(ctx, s, f.some) }()
+	return f
 }
 
 // cursorAfter returns the UID up to which everything was read; 0 if nothing was.
@@ -315,8 +346,9 @@ const (
 	// memory, and not read back from the store.
 	smallMail = 64 << 10
 	// judges is how many messages are stored and judged at a time: waiting for the
-	// store takes longer than all the rest.
-	judges = 4
+	// store takes longer than all the rest, and a database flushes together what it is
+	// given at the same time.
+	judges = 16
 )
 
 // fetch stores and verifies messages. It marks those that it read.
@@ -630,9 +662,6 @@ func rememberID(t *transaction, f *found) error {
 // purge removes receipts that are safe in the store from the mailbox, if the
 // account asks for it.
 func (c *collector) purge(ctx context.Context, s MailboxSession, some []*found) error {
-	if !c.cfg.Purge {
-		return nil
-	}
 	for _, f := range some {
 		if f.notice == nil {
 			continue
