@@ -24,6 +24,7 @@ type collector struct {
 	unread   map[MailID]int  // how often a message could not be fetched
 	progress bool            // something was read since a connection failed
 	once     sync.Once       // tells that the mailbox was read to its end
+	refused  map[string]bool // folders that the server does not open
 
 	early    bool      // there may be receipts that are dated in the future
 	nextLook time.Time // when to look at them again
@@ -35,7 +36,7 @@ const maxFetches = 3
 
 // collectLoop reads the mailbox until ctx ends.
 func (w *worker) collectLoop(ctx, work context.Context) {
-	c := &collector{worker: w, work: work, unread: make(map[MailID]int), early: true}
+	c := &collector{worker: w, work: work, unread: make(map[MailID]int), refused: make(map[string]bool), early: true}
 	for failures := 0; ctx.Err() == nil; {
 		if c.isSuspended(ctx) {
 			nap(ctx, maxNap)
@@ -78,10 +79,8 @@ func (c *collector) session(ctx context.Context) error {
 		if err := c.lookAgain(ctx); err != nil {
 			return err
 		}
-		for i := len(folders) - 1; i >= 0; i-- { // the first one last: Wait is about it
-			if err := c.readFolder(ctx, s, folders[i]); err != nil {
-				return err
-			}
+		if err := c.readFolders(ctx, s, folders); err != nil {
+			return err
 		}
 		c.progress = true
 		c.once.Do(func() { close(c.caughtUp) })
@@ -95,6 +94,33 @@ func (c *collector) session(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// readFolders reads what is new in all folders. One that the server refuses, such as
+// one that was renamed, is passed over: receipts arrive in the others.
+func (c *collector) readFolders(ctx context.Context, s MailboxSession, folders []string) error {
+	for i := len(folders) - 1; i >= 0; i-- { // the first one last: Wait is about it
+		err := c.readFolder(ctx, s, folders[i])
+		switch {
+		case err == nil:
+			delete(c.refused, folders[i])
+		case i > 0 && errors.Is(err, ErrFolder):
+			c.tellRefused(folders[i], err)
+		default:
+			return err
+		}
+	}
+	return nil
+}
+
+// tellRefused tells that a folder could not be opened, once.
+func (c *collector) tellRefused(folder string, err error) {
+	if c.refused[folder] {
+		return
+	}
+	c.refused[folder] = true
+	c.log().Warn("opening a folder", slog.Any("error", err))
+	c.d.cfg.Observe(Event{Kind: EventConnection, At: c.d.now(), Account: c.name, Detail: "IMAP: a folder can't be opened"})
 }
 
 // Sizes of what is looked at together.
@@ -160,7 +186,7 @@ type portion struct {
 	validity uint32
 	last     uint32 // UID of the last message
 	wanted   []*found
-	orphans  []*found // receipts of others, by their header
+	apart    []*found // what is settled without being fetched
 }
 
 // found is a message in the mailbox that may be about a send.
@@ -186,7 +212,7 @@ type found struct {
 func (c *collector) sort(ctx context.Context, p *portion, heads []MailHead) error {
 	p.last = heads[len(heads)-1].UID
 	return c.d.cfg.Store.View(ctx, c.name, func(tx Tx) error {
-		p.wanted, p.orphans = nil, nil
+		p.wanted, p.apart = nil, nil
 		for _, h := range heads {
 			f := c.newFound(p, h)
 			switch f.class.Category {
@@ -199,11 +225,15 @@ func (c *collector) sort(ctx context.Context, p *portion, heads []MailHead) erro
 				if err != nil {
 					return err
 				}
-				if known {
-					p.wanted = append(p.wanted, f)
-				} else {
+				switch most := c.maxReceipt(); {
+				case !known:
 					f.noMatch = fmt.Errorf("%w: unknown Message-ID", errNoMatch)
-					p.orphans = append(p.orphans, f)
+					p.apart = append(p.apart, f)
+				case h.Size > most:
+					f.err = fmt.Errorf("it has more than %d bytes", most)
+					p.apart = append(p.apart, f)
+				default:
+					p.wanted = append(p.wanted, f)
 				}
 			}
 		}
@@ -227,6 +257,12 @@ func (c *collector) newFound(p *portion, h MailHead) *found {
 			Kind:     class.Kind,
 		},
 	}
+}
+
+// maxReceipt is the largest receipt that is fetched: a larger one would be refused,
+// once the store was full of it.
+func (c *collector) maxReceipt() int64 {
+	return cmp.Or(c.d.cfg.Verify.Limits.Message, 100<<20) // the default of package receipt
 }
 
 // isKnown reports whether a reference is to a message of ours, or to none that
@@ -253,7 +289,7 @@ func (c *collector) read(ctx context.Context, s MailboxSession, p *portion) erro
 			<-next.done // whoever comes next uses the session too
 		}
 	}()
-	settled := p.orphans
+	settled := p.apart
 	for next != nil {
 		some, fetchErr := next.some, <-next.done
 		next = nil

@@ -292,9 +292,12 @@ type mailSession struct{ *box }
 
 func (s mailSession) Close() error { return nil }
 
-func (s mailSession) Select(context.Context, string) (dispatch.Folder, error) {
+func (s mailSession) Select(_ context.Context, folder string) (dispatch.Folder, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if folder != "INBOX" {
+		return dispatch.Folder{}, fmt.Errorf("%w: %s", dispatch.ErrFolder, folder)
+	}
 	return dispatch.Folder{UIDValidity: s.validity, Messages: uint32(len(s.mail))}, nil
 }
 

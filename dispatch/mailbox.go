@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"io"
 	"iter"
 	"time"
@@ -17,13 +18,18 @@ type Mailbox interface {
 	Open(ctx context.Context) (MailboxSession, error)
 }
 
+// ErrFolder is the error of a folder that the server does not open: there is none of
+// that name, or it may not be read.
+var ErrFolder = errors.New("dispatch: folder can't be opened")
+
 // MailboxSession reads a mailbox. It marks nothing as read, moves nothing, and
 // removes only what Remove is told to: people and other programs use the mailbox
 // too. Methods are called one at a time. After an error that is not about one
 // message the session is closed and another one opened.
 type MailboxSession interface {
 	// Select opens a folder. The methods below are about the folder selected
-	// last.
+	// last. An error wraps [ErrFolder] if the server refuses that folder; then the
+	// session goes on, and another one may be selected.
 	Select(ctx context.Context, folder string) (Folder, error)
 	// Heads yields the messages with a UID greater than after, in the order of
 	// their UIDs, with their headers only. An error that comes with a UID is about

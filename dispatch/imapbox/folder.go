@@ -46,6 +46,10 @@ func (s *session) selectFolder(ctx context.Context, folder string, readOnly bool
 	s.folder = "" // so it is if the server refuses
 	doing := fmt.Sprintf("selecting folder %q", folder)
 	if err := o.end(doing, err); err != nil {
+		var refused *ReplyError
+		if errors.As(err, &refused) && refused.Status == string(imap.StatusResponseTypeNo) {
+			err = fmt.Errorf("%w: %w", dispatch.ErrFolder, err)
+		}
 		return nil, err
 	}
 	if data.UIDValidity == 0 {

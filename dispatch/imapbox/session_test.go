@@ -23,7 +23,7 @@ func TestSelect(t *testing.T) {
 		t.Errorf("Select: %+v, %v; want 2 messages and a UIDVALIDITY", first, err)
 	}
 	var refused *imapbox.ReplyError
-	if _, err := s.Select(t.Context(), "Nessuna"); !errors.As(err, &refused) || refused.Code != "NONEXISTENT" || !strings.Contains(err.Error(), `"Nessuna"`) {
+	if _, err := s.Select(t.Context(), "Nessuna"); !errors.Is(err, dispatch.ErrFolder) || !errors.As(err, &refused) || refused.Code != "NONEXISTENT" || !strings.Contains(err.Error(), `"Nessuna"`) {
 		t.Errorf("Select of a folder that is not there: %v; want NO [NONEXISTENT], and the name", err)
 	}
 	if err := s.Remove(t.Context(), 1); err == nil {
