@@ -42,7 +42,7 @@ func (m *mailing) preview(ctx context.Context, report *dispatch.PreflightReport)
 }
 
 func (m *mailing) printForecast(f dispatch.Forecast) {
-	m.printf("Forecast: %d receipts of about %s will arrive in the mailbox", f.Receipts, bytesText(f.Expected))
+	m.printf("Forecast: %d receipts, about %s in all, will arrive in the mailbox", f.Receipts, bytesText(f.Expected))
 	if f.Space > 0 {
 		m.printf(", which can take %s", bytesText(f.Space))
 	}
