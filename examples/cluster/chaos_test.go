@@ -229,11 +229,7 @@ func (c *chaos) calm(t *testing.T) {
 		c.load(t, 1)
 		return c.loaded == c.portions && c.loading == nil
 	})
-	s, err := openStore(t.Context(), c.dsn, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	s, _ := c.open(t)
 	var last string
 	for deadline := time.Now().Add(c.wall + 5*time.Minute); ; time.Sleep(time.Second) {
 		c.revive(t)

@@ -94,15 +94,7 @@ type audited struct {
 // and nothing happened twice.
 func (c *cluster) checkAnswers(t testing.TB, sends int) (found audited) {
 	t.Helper()
-	s, err := openStore(t.Context(), c.dsn, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	d, err := dispatch.New(dispatch.Config{Store: s})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, d := c.open(t)
 	submissions := c.submissions(t)
 	for status := range c.statuses(t, d) {
 		submitted := submissions[status.Send.MessageID]
@@ -129,10 +121,26 @@ func (c *cluster) checkAnswers(t testing.TB, sends int) (found audited) {
 	if n := found.delivered + found.unknown; n != sends {
 		t.Errorf("%d sends have their answer, want %d", n, sends)
 	}
+	var err error
 	if found.entries, err = verifyAudit(t.Context(), s); err != nil {
 		t.Error(err)
 	}
 	return found
+}
+
+// open opens the database, to look at it.
+func (c *cluster) open(t testing.TB) (store, *dispatch.Dispatcher) {
+	t.Helper()
+	s, err := openStore(t.Context(), c.dsn, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	d, err := dispatch.New(dispatch.Config{Store: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, d
 }
 
 // statuses yields all sends of all accounts.

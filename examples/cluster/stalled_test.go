@@ -254,15 +254,7 @@ func (c *cluster) takeOver(t *testing.T) (release func()) {
 // wantFacts fails unless the database knows of this many intents, and of no outcome.
 func (c *cluster) wantFacts(t *testing.T, intents int) {
 	t.Helper()
-	s, err := openStore(t.Context(), c.dsn, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	d, err := dispatch.New(dispatch.Config{Store: s})
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, d := c.open(t)
 	found := make(map[dispatch.FactKind]int)
 	for status := range c.statuses(t, d) {
 		for _, f := range status.Facts {
