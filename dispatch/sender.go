@@ -388,6 +388,7 @@ type tried struct {
 	try       int
 	messageID string
 	content   Digest // what was signed off
+	asked     bool   // the intent was given to the store, which may have kept it
 	intended  bool   // the intent was stored
 	// before is the message that was sent before over this connection: its outcome is
 	// stored first, or together with this intent. So one message of a connection at a
@@ -433,6 +434,7 @@ func (s *sender) intend(t *tried) error {
 		if err := s.mayLeave(tx, t); err != nil {
 			return err
 		}
+		t.asked = true
 		_, err := tx.learn(t.send, Fact{
 			Key: tryKey(t.attempt, t.try), Kind: FactTry, At: tx.now, Attempt: t.attempt, Try: t.try,
 		})
@@ -455,7 +457,7 @@ func (s *sender) mayLeave(tx *transaction, t *tried) error {
 	if err != nil {
 		return err
 	}
-	if progress.State == Unknown && hasFact(tx, t.send.ID, tryKey(t.attempt, t.try)) {
+	if t.asked && progress.State == Unknown && hasFact(tx, t.send.ID, tryKey(t.attempt, t.try)) {
 		return nil // the same intent: the answer to its commit was lost
 	}
 	if b := t.before; b != nil && !hasFact(tx, b.send.ID, outcomeKey(b.attempt, b.try)) {
