@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -130,6 +131,7 @@ const window = 200
 func (s *sender) due(ctx context.Context) (tries []*tried, next time.Time, err error) {
 	now := s.d.now()
 	next = now.Add(emptyQueue)
+	busy := s.busy() // first: what leaves from now on, the view may not see
 	err = s.d.cfg.Store.View(ctx, s.name, func(tx Tx) error {
 		account, err := tx.Account()
 		if err != nil {
@@ -142,13 +144,13 @@ func (s *sender) due(ctx context.Context) (tries []*tried, next time.Time, err e
 			next = account.PausedUntil
 			return nil
 		}
-		tries, err = s.dueIn(tx, now)
+		tries, err = s.dueIn(tx, now, busy)
 		return err
 	})
 	return tries, next, err
 }
 
-func (s *sender) dueIn(tx Tx, now time.Time) ([]*tried, error) {
+func (s *sender) dueIn(tx Tx, now time.Time, busy map[SendID]bool) ([]*tried, error) {
 	batches, err := tx.Batches()
 	if err != nil {
 		return nil, err
@@ -157,14 +159,11 @@ func (s *sender) dueIn(tx Tx, now time.Time) ([]*tried, error) {
 		if b.Counts[Prepared] == 0 || b.mayLeave(s.d.cfg.Policy, now) != nil {
 			continue
 		}
-		s.mu.Lock()
-		busy := len(s.inHand)
-		s.mu.Unlock()
-		due, err := tx.Due(b.Name, now, window+busy)
+		due, err := tx.Due(b.Name, now, window+len(busy))
 		if err != nil {
 			return nil, err
 		}
-		if due = s.notInHand(due); len(due) > 0 {
+		if due = slices.DeleteFunc(due, func(send Send) bool { return busy[send.ID] }); len(due) > 0 {
 			return triesOf(tx, due)
 		}
 	}
@@ -186,16 +185,11 @@ func triesOf(tx Tx, sends []Send) ([]*tried, error) {
 	return tries, nil
 }
 
-func (s *sender) notInHand(sends []Send) []Send {
+// busy returns which sends are in hand.
+func (s *sender) busy() map[SendID]bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var free []Send
-	for _, send := range sends {
-		if !s.inHand[send.ID] {
-			free = append(free, send)
-		}
-	}
-	return free
+	return maps.Clone(s.inHand)
 }
 
 // mayLeave says why the sends of a batch may not leave, or nil.
