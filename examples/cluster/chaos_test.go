@@ -104,7 +104,7 @@ type chaos struct {
 	loading *process // nil if nothing is being loaded
 	loaded  int      // portions that are done
 
-	names, kills, stops, restarted, cuts int
+	strikes, names, kills, stops, restarted, cuts int
 }
 
 // chaosWorker is a worker that may be stopped.
@@ -138,7 +138,12 @@ func (c *chaos) rage(t *testing.T) {
 func (c *chaos) strike(t *testing.T) {
 	slot := c.random.IntN(len(c.workers))
 	w := c.workers[slot]
-	switch dice := c.random.IntN(20); {
+	dice := c.random.IntN(20)
+	if c.strikes < 3 {
+		dice = []int{0, 2, 19}[c.strikes] // each of them happens at least once
+	}
+	c.strikes++
+	switch {
 	case dice == 0:
 		c.cut(t)
 	case dice == 1 && c.loading != nil:
