@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // Dialect says which database it is. Everything in which the two differ is in this
@@ -109,8 +110,28 @@ func SQLiteDSN(file string) string {
 		"&_pragma=journal_size_limit(67108864)"
 }
 
+// connectSQLite makes the first connection. Several processes that open a new file at
+// once get in each other's way when they turn the write-ahead log on: SQLite sends all
+// but one of them away, without waiting for the time that they gave it.
+func connectSQLite(ctx context.Context, db *sql.DB) error {
+	for wait := time.Millisecond; ; wait *= 2 {
+		err := db.PingContext(ctx)
+		if err == nil || !isBusy(err) || wait > 8*time.Second {
+			return err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 func checkSQLite(ctx context.Context, db *sql.DB) error {
 	const advice = "open it as SQLiteDSN says"
+	if err := connectSQLite(ctx, db); err != nil {
+		return fmt.Errorf("sqlstore: connecting: %w", err)
+	}
 	var journal string
 	var synchronous, timeout int
 	for query, value := range map[string]any{
