@@ -13,8 +13,8 @@
 // then renders each message to its final bytes. Somebody looks at it
 // ([Dispatcher.WriteMessage]) and signs it off: [Dispatcher.Approve] is bound to a
 // digest over all the bytes, and has an end. [Dispatcher.Run] sends what is signed
-// off, at the pace of the provider, and reads the mailbox for receipts at the same
-// time:
+// off, at the pace of the provider, and reads the mailbox for receipts: to its end
+// before anything leaves, and on at the same time:
 //
 //	d, err := dispatch.New(dispatch.Config{Store: store, Accounts: accounts, Verify: verify})
 //	...
