@@ -7,26 +7,10 @@ import (
 	"slices"
 )
 
-// suspects are hashes that a keySet found, and that may be of other keys.
-type suspects map[uint64]bool
-
-// maxSuspects bounds the memory for making sure, in a batch that is all wrong.
-// Beyond it the hash is believed, which is wrong once in a great many batches.
-const maxSuspects = 1 << 16
-
-// suspect notes a hash. It returns false if there are too many.
-func (s suspects) suspect(hash uint64) bool {
-	if len(s) >= maxSuspects && !s[hash] {
-		return false
-	}
-	s[hash] = true
-	return true
-}
-
 // doubleCheck makes sure, in a second pass over the rows, of what the first one
 // made it suspect: it looks at the keys themselves.
 type doubleCheck struct {
-	recipients, files, shown suspects
+	suspects [keyRoles]map[uint64]bool // :: role → hashes
 
 	firstLine map[string]int64 // :: key → line of the row that has it first
 	isOther   map[string]bool  // :: key → it is that of a recipient
@@ -41,31 +25,25 @@ type sighting struct {
 }
 
 func newDoubleCheck() *doubleCheck {
-	return &doubleCheck{
-		recipients: make(suspects), files: make(suspects), shown: make(suspects),
-		firstLine: make(map[string]int64), isOther: make(map[string]bool), seen: make(map[string]int64),
-	}
+	return &doubleCheck{firstLine: make(map[string]int64), isOther: make(map[string]bool), seen: make(map[string]int64)}
 }
 
-func (d *doubleCheck) isNeeded() bool { return len(d.recipients)+len(d.files)+len(d.shown) > 0 }
+func (d *doubleCheck) isNeeded() bool {
+	return slices.ContainsFunc(d.suspects[:], func(hashes map[uint64]bool) bool { return len(hashes) > 0 })
+}
 
 func (p *preflight) secondPass(ctx context.Context, rows iter.Seq2[Row, error]) error {
 	d := p.doubles
-	for hash := range p.shown.hashes() {
-		if p.recipients.has(hash) && !d.shown.suspect(hash) {
-			p.count(FaultOtherRecipient, 1)
-		}
-	}
 	if !d.isNeeded() {
 		return nil
 	}
 	known := func(int64, []*RowError) {}
 	err := eachRow(ctx, rows, known, func(row Row) error {
 		p.recheckRecipient(row)
-		if len(d.shown) > 0 {
+		if len(d.suspects[roleShown]) > 0 {
 			p.recheckShown(ctx, row)
 		}
-		if len(d.files) == 0 {
+		if len(d.suspects[roleFile]) == 0 {
 			return nil
 		}
 		return p.recheckFiles(ctx, row)
@@ -82,11 +60,11 @@ func (p *preflight) recheckRecipient(row Row) {
 		return
 	}
 	key := to.Address.Key()
-	hash := p.recipients.hash(key)
-	if p.doubles.shown[hash] {
+	hash := p.keys.hash(key)
+	if p.doubles.suspects[roleShown][hash] {
 		p.doubles.isOther[key] = true
 	}
-	if p.doubles.recipients[hash] {
+	if p.doubles.suspects[roleRecipient][hash] {
 		p.again(key, row.fault(p.t.cfg.Recipient, FaultDoubledRecipient, nil))
 	}
 }
@@ -112,7 +90,7 @@ func (p *preflight) recheckFiles(ctx context.Context, row Row) error {
 		if e == nil {
 			continue
 		}
-		if key := string(e.Digest[:]); p.doubles.files[p.files.hash(key)] {
+		if key := string(e.Digest[:]); p.doubles.suspects[roleFile][p.keys.hash(key)] {
 			p.again(key, row.fault(f.Column, FaultFileDoubled, nil))
 		}
 	}
@@ -136,7 +114,7 @@ func (p *preflight) recheckShown(ctx context.Context, row Row) {
 	}
 	d := p.doubles
 	for _, key := range p.renderer.shownAddresses(m, names) {
-		if !d.shown[p.shown.hash(key)] {
+		if !d.suspects[roleShown][p.keys.hash(key)] {
 			continue
 		}
 		d.seen[key]++

@@ -3,18 +3,29 @@ package dispatch
 import (
 	"context"
 	"fmt"
-	"hash/maphash"
+	"iter"
+	"math/rand/v2"
+	"slices"
 	"testing"
+	"testing/fstest"
 
 	"github.com/ceralacca/go-pec/pec"
 )
 
-// A hash that two keys share accuses nobody: the second pass looks at the keys.
-func TestFalseSuspects(t *testing.T) {
-	tmpl, err := NewTemplate(TemplateConfig{Subject: "a", Text: "{{.nome}}"})
+func preflightOf(t *testing.T, cfg TemplateConfig) *preflight {
+	t.Helper()
+	tmpl, err := NewTemplate(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
+	p := newPreflight(tmpl, PreflightOptions{RenderOptions: RenderOptions{Account: pec.MustParseAddress("a@b.example")}, Keep: 10})
+	t.Cleanup(p.keys.close)
+	return p
+}
+
+// A hash that two keys share accuses nobody: the second pass looks at the keys.
+func TestFalseSuspects(t *testing.T) {
+	p := preflightOf(t, TemplateConfig{Subject: "a", Text: "{{.nome}}"})
 	rows := func(yield func(Row, error) bool) {
 		for i := range 3 {
 			row := Row{Line: int64(i + 2), Fields: map[string]string{
@@ -26,13 +37,15 @@ func TestFalseSuspects(t *testing.T) {
 			}
 		}
 	}
-	p := newPreflight(tmpl, PreflightOptions{RenderOptions: RenderOptions{Account: pec.MustParseAddress("a@b.example")}})
 	if err := p.firstPass(context.Background(), rows); err != nil {
 		t.Fatal(err)
 	}
+	if err := p.findSuspects(); err != nil {
+		t.Fatal(err)
+	}
 	for i := range 3 {
-		p.doubles.recipients.suspect(p.recipients.hash(fmt.Sprintf("r%d@pec.beta.example", i)))
-		p.doubles.shown.suspect(p.shown.hash(fmt.Sprintf("n%d@pec.gamma.example", i)))
+		p.doubles.suspects[roleRecipient][p.keys.hash(fmt.Sprintf("r%d@pec.beta.example", i))] = true
+		p.doubles.suspects[roleShown][p.keys.hash(fmt.Sprintf("n%d@pec.gamma.example", i))] = true
 	}
 	if err := p.secondPass(context.Background(), rows); err != nil {
 		t.Fatal(err)
@@ -45,45 +58,78 @@ func TestFalseSuspects(t *testing.T) {
 	}
 }
 
-func TestSuspectsAreBounded(t *testing.T) {
-	s := make(suspects)
-	for i := range maxSuspects {
-		if !s.suspect(uint64(i)) {
-			t.Fatalf("suspect(%d) = false", i)
+// Whether keys are held in memory or lie in a file, the faults are those that a look
+// at all rows finds.
+func TestDoublesFromFile(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 8 {
+		var rows []Row
+		for i := range 60 {
+			rows = append(rows, Row{Line: int64(i + 2), Fields: map[string]string{
+				"pec":  fmt.Sprintf("r%d@pec.beta.example", random.IntN(100)),
+				"nome": fmt.Sprintf("r%d@pec.beta.example", random.IntN(600)),
+				"file": fmt.Sprintf("file %d", random.IntN(200)),
+			}})
 		}
-	}
-	if s.suspect(maxSuspects) || !s.suspect(7) || len(s) != maxSuspects {
-		t.Errorf("%d suspects, want %d and no more", len(s), maxSuspects)
+		want := doublesAmong(rows)
+		for _, most := range []int{1, 7, maxHeldUses} {
+			p := preflightOf(t, TemplateConfig{Subject: "a", Text: "{{.nome}}", RowAttachments: []RowFile{{Column: "file", Resolve: fileOfCell}}})
+			p.opts.Keep = 1000
+			p.keys.most = most
+			report, err := p.run(context.Background(), yieldRows(rows))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if (p.keys.runs == nil) != (most == maxHeldUses) {
+				t.Errorf("%d keys held: is there a file: %v", most, p.keys.runs != nil)
+			}
+			var got []string
+			for _, f := range report.Faults {
+				got = append(got, f.Error())
+			}
+			if !slices.Equal(got, want) || report.FaultCount != int64(len(want)) {
+				t.Errorf("%d keys held: %d faults %q, want %q", most, report.FaultCount, got, want)
+			}
+		}
 	}
 }
 
-// A keySet finds what was added, and, in practice, nothing else.
-func TestKeySet(t *testing.T) {
-	s := newKeySet(maphash.MakeSeed())
-	const n = 100_000
-	for i := range n {
-		if _, found := s.add(fmt.Sprint(i)); found {
-			t.Fatalf("add(%d) finds it before it is there", i)
+func yieldRows(rows []Row) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		for _, row := range rows {
+			if !yield(row, nil) {
+				return
+			}
 		}
 	}
-	count := 0
-	for hash := range s.hashes() {
-		if count++; !s.has(hash) {
-			t.Fatal("hashes yields one that is not there")
+}
+
+// fileOfCell is a file with the text of a cell.
+func fileOfCell(_ context.Context, row Row) (File, error) {
+	return FSFile(fstest.MapFS{"a.txt": {Data: []byte(row.Fields["file"])}}, "a.txt"), nil
+}
+
+// doublesAmong looks for faults in the plainest way.
+func doublesAmong(rows []Row) (faults []string) {
+	first := make(map[string]int64)
+	again := func(row Row, key string, f *RowError) {
+		if line, ok := first[key]; ok {
+			f.Err = fmt.Errorf("line %d", line)
+			faults = append(faults, f.Error())
+			return
+		}
+		first[key] = row.Line
+	}
+	recipients := make(map[string]bool)
+	for _, row := range rows {
+		recipients[row.Fields["pec"]] = true
+	}
+	for _, row := range rows {
+		again(row, row.Fields["pec"], row.fault("pec", FaultDoubledRecipient, nil))
+		again(row, row.Fields["file"], row.fault("file", FaultFileDoubled, nil))
+		if shown := row.Fields["nome"]; recipients[shown] && shown != row.Fields["pec"] {
+			faults = append(faults, row.fault("", FaultOtherRecipient, nil).Error())
 		}
 	}
-	if count != n || s.used != n {
-		t.Errorf("%d hashes, %d used; want %d", count, s.used, n)
-	}
-	for i := range n {
-		if hash, found := s.add(fmt.Sprint(i)); !found || !s.has(hash) {
-			t.Fatalf("add(%d) does not find it again", i)
-		}
-		if s.has(s.hash(fmt.Sprint("x", i))) {
-			t.Fatalf("has(x%d) finds what was not added", i)
-		}
-	}
-	if len(s.slots)*8 > 22*n {
-		t.Errorf("%d bytes for %d keys", len(s.slots)*8, n)
-	}
+	return faults
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"hash/maphash"
 	"iter"
 	"maps"
 	"slices"
@@ -90,12 +89,16 @@ func (e *preflightError) Unwrap() []error {
 // that show the address of another recipient of the batch in their subject, text,
 // HTML, or in the name of a file. It can't look into attachments for that.
 //
-// It needs about 16 bytes of memory for each row, for each attachment of a row and
-// for each address that a row shows in its text. If it suspects that something is there twice it goes over the rows
-// once more, to make sure.
+// Its memory does not grow with the number of rows. To find what is there twice it
+// notes 16 bytes for each row, for each attachment of a row and for each address
+// that a message shows; more than 1 MiB of them go into a temporary file, in the
+// folder of [os.TempDir]. They are hashes that tell nothing of addresses and files,
+// and the file is gone when Preflight returns. If it suspects that something is
+// there twice it goes over the rows once more, to make sure.
 //
-// Its error is that of the source, of ctx or of the options. Faults are in the
-// report, and [PreflightReport.Err] makes an error of them.
+// Its error is that of the source, of ctx, of the options or of the temporary file,
+// for which there may be no space. Faults are in the report, and
+// [PreflightReport.Err] makes an error of them.
 func Preflight(ctx context.Context, t *Template, rows iter.Seq2[Row, error], opts PreflightOptions) (*PreflightReport, error) {
 	if opts.Account.IsZero() {
 		return nil, errors.New("dispatch: preflight: no account")
@@ -106,7 +109,16 @@ func Preflight(ctx context.Context, t *Template, rows iter.Seq2[Row, error], opt
 		}
 	}
 	p := newPreflight(t, opts)
+	defer p.keys.close()
+	return p.run(ctx, rows)
+}
+
+// run goes over the rows, and once more where it must.
+func (p *preflight) run(ctx context.Context, rows iter.Seq2[Row, error]) (*PreflightReport, error) {
 	if err := p.firstPass(ctx, rows); err != nil {
+		return nil, err
+	}
+	if err := p.findSuspects(); err != nil {
 		return nil, err
 	}
 	if err := p.secondPass(ctx, rows); err != nil {
@@ -128,10 +140,10 @@ type preflight struct {
 	unknown map[string]bool    // columns that do not exist
 	last    int64              // line of the last faulty row
 
-	recipients, shown, files *keySet
-	doubles                  *doubleCheck
-	forecaster               forecaster
-	input                    hash.Hash
+	keys       *keySet
+	doubles    *doubleCheck
+	forecaster forecaster
+	input      hash.Hash
 }
 
 func newPreflight(t *Template, opts PreflightOptions) *preflight {
@@ -139,20 +151,17 @@ func newPreflight(t *Template, opts PreflightOptions) *preflight {
 	if opts.Keep <= 0 {
 		opts.Keep = 100
 	}
-	seed := maphash.MakeSeed()
 	return &preflight{
 		t: t, opts: opts,
 		renderer: t.NewRenderer(nil, opts.RenderOptions),
 		// As long as those of pec.NewMessageID.
-		id:         "<" + strings.Repeat("a", 26) + "@" + opts.Account.Domain() + ">",
-		report:     &PreflightReport{Counts: make(map[FaultCode]int64)},
-		kept:       make(map[FaultCode][]*RowError),
-		told:       make(map[*RowError]bool),
-		recipients: newKeySet(seed),
-		shown:      newKeySet(seed),
-		files:      newKeySet(seed),
-		doubles:    newDoubleCheck(),
-		input:      sha256.New(),
+		id:      "<" + strings.Repeat("a", 26) + "@" + opts.Account.Domain() + ">",
+		report:  &PreflightReport{Counts: make(map[FaultCode]int64)},
+		kept:    make(map[FaultCode][]*RowError),
+		told:    make(map[*RowError]bool),
+		keys:    newKeySet(),
+		doubles: newDoubleCheck(),
+		input:   sha256.New(),
 	}
 }
 
@@ -217,12 +226,14 @@ func (p *preflight) firstPass(ctx context.Context, rows iter.Seq2[Row, error]) e
 		if p.unknown == nil {
 			p.checkColumns(row)
 		}
-		p.checkRecipient(row)
+		if err := p.checkRecipient(row); err != nil {
+			return err
+		}
 		m, _, err := p.renderer.render(ctx, row, p.id)
 		faults, err := rowErrors(err)
 		p.add(faults...)
 		if err == nil && len(faults) == 0 {
-			p.addMessage(row, m)
+			err = p.addMessage(m)
 		}
 		return err
 	})
@@ -261,21 +272,19 @@ func (p *preflight) checkColumns(first Row) {
 
 // checkRecipient notes who the recipient of a row is, whatever else is wrong with
 // the row.
-func (p *preflight) checkRecipient(row Row) {
+func (p *preflight) checkRecipient(row Row) error {
 	to, fault := p.t.recipient(row)
 	if fault != nil || to.Address.IsZero() {
-		return
-	}
-	if hash, found := p.recipients.add(to.Address.Key()); found && !p.doubles.recipients.suspect(hash) {
-		p.count(FaultDoubledRecipient, 1)
+		return nil
 	}
 	if to.Address.Equal(p.opts.Account) && p.opts.Redirect.IsZero() {
 		p.add(row.fault(p.t.cfg.Recipient, WarnSelf, nil))
 	}
+	return p.keys.add(roleRecipient, to.Address.Key())
 }
 
 // addMessage notes what a message has.
-func (p *preflight) addMessage(row Row, m *Rendered) {
+func (p *preflight) addMessage(m *Rendered) error {
 	p.report.Messages++
 	p.report.Bytes += m.Size
 	p.report.Largest = max(p.report.Largest, m.Size)
@@ -283,13 +292,16 @@ func (p *preflight) addMessage(row Row, m *Rendered) {
 	p.forecaster.add(m)
 	p.add(m.Warnings...)
 	for _, key := range m.shown {
-		p.shown.add(key)
-	}
-	for _, f := range m.Attachments[len(p.t.cfg.Attachments):] {
-		if hash, found := p.files.add(string(f.Digest[:])); found && !p.doubles.files.suspect(hash) {
-			p.count(FaultFileDoubled, 1)
+		if err := p.keys.add(roleShown, key); err != nil {
+			return err
 		}
 	}
+	for _, f := range m.Attachments[len(p.t.cfg.Attachments):] {
+		if err := p.keys.add(roleFile, string(f.Digest[:])); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // addInput adds a message to the digest of them all, with the digests of its
