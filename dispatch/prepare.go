@@ -25,7 +25,8 @@ type BatchSpec struct {
 	// Account is the address that sends.
 	Account  pec.Address
 	Template *Template
-	// Rows are the recipients, one message each. They are gone over twice.
+	// Rows are the recipients, one message each. They are gone over two or three
+	// times.
 	Rows iter.Seq2[Row, error]
 	// ReceiptType is the form of delivery receipt to ask for; empty asks for none
 	// in particular, which is the complete one.
