@@ -22,6 +22,10 @@ type Mailbox interface {
 // that name, or it may not be read.
 var ErrFolder = errors.New("dispatch: folder can't be opened")
 
+// ErrMailboxRefused is the error of a message that the server does not take or does
+// not remove, such as one for which there is no room.
+var ErrMailboxRefused = errors.New("dispatch: mailbox refuses that")
+
 // MailboxSession reads a mailbox. It marks nothing as read, moves nothing, and
 // removes only what Remove is told to: people and other programs use the mailbox
 // too. Methods are called one at a time. After an error that is not about one
@@ -44,9 +48,13 @@ type MailboxSession interface {
 	// Wait returns when there may be new mail in the folder, or after at most the
 	// given time.
 	Wait(ctx context.Context, atMost time.Duration) error
-	// Append puts a message into a folder, marked as read.
+	// Append puts a message into a folder, marked as read, and makes the folder if
+	// there is none. If an error wraps [ErrMailboxRefused], the message was not put
+	// there, and the session goes on; a refusal may also end the session.
 	Append(ctx context.Context, folder string, size int64, r io.Reader) error
-	// Remove deletes one message for good.
+	// Remove deletes one message for good, and no other. One that is gone already is
+	// no error. If an error wraps [ErrMailboxRefused], the message stays, and the
+	// session goes on.
 	Remove(ctx context.Context, uid uint32) error
 	// Space says how many bytes the mailbox holds, and how many it can; ok is
 	// false if the server does not tell.

@@ -7,19 +7,58 @@ import (
 	"io"
 
 	"github.com/emersion/go-imap/v2"
+
+	"github.com/ceralacca/go-pec/dispatch"
 )
 
 // Append implements dispatch.MailboxSession.
 func (s *session) Append(ctx context.Context, folder string, size int64, r io.Reader) error {
-	// A refusal of APPEND ends the connection in this library. The usual reason
-	// for one is that there is no such folder, so that is found out before.
+	err := s.makeFolder(ctx, folder)
+	if err == nil {
+		o := s.begin(ctx)
+		err = o.end("appending", s.appendMessage(o, folder, size, r))
+	}
+	if err != nil {
+		s.found = ""
+	}
+	return s.refusal(err)
+}
+
+// makeFolder makes a folder, unless it is there. It could wait for APPEND to be
+// refused, but in this library a refusal of APPEND may end the connection.
+func (s *session) makeFolder(ctx context.Context, folder string) error {
+	if s.found == folder {
+		return nil
+	}
 	o := s.begin(ctx)
 	_, err := s.client.Status(folder, &imap.StatusOptions{NumMessages: true}).Wait()
-	if err := o.end(fmt.Sprintf("looking for folder %q", folder), err); err != nil {
-		return err
+	err = o.end(fmt.Sprintf("looking for folder %q", folder), err)
+	if isRefusal(err) {
+		o = s.begin(ctx)
+		err = o.end(fmt.Sprintf("making folder %q", folder), s.client.Create(folder, nil).Wait())
+		if err == nil {
+			o = s.begin(ctx)
+			err = o.end("subscribing", s.client.Subscribe(folder).Wait()) // mail programs show no others
+		}
 	}
-	o = s.begin(ctx)
-	return o.end("appending", s.appendMessage(o, folder, size, r))
+	if err == nil {
+		s.found = folder
+	}
+	return err
+}
+
+// isRefusal reports whether the server refused a command, and no more than that.
+func isRefusal(err error) bool {
+	var refused *ReplyError
+	return errors.As(err, &refused) && refused.Status != string(imap.StatusResponseTypeBye)
+}
+
+// refusal marks an error that is a refusal, if the session goes on after it.
+func (s *session) refusal(err error) error {
+	if isRefusal(err) && s.cause() == nil {
+		return fmt.Errorf("%w: %w", dispatch.ErrMailboxRefused, err)
+	}
+	return err
 }
 
 func (s *session) appendMessage(o *operation, folder string, size int64, r io.Reader) error {
@@ -77,9 +116,9 @@ func (w onlyWriter) Write(b []byte) (int, error) {
 }
 
 var (
-	errNoExpunge = errors.New("imapbox: removing: server can't remove one message alone (no UIDPLUS)")
+	errNoExpunge = fmt.Errorf("%w: imapbox: removing: server can't remove one message alone (no UIDPLUS)", dispatch.ErrMailboxRefused)
+	errStays     = fmt.Errorf("%w: imapbox: removing: server keeps the message", dispatch.ErrMailboxRefused)
 	errAnew      = errors.New("imapbox: removing: the folder was made anew")
-	errStays     = errors.New("server keeps the message")
 )
 
 // Remove implements dispatch.MailboxSession. A message that is gone already is no
@@ -98,7 +137,14 @@ func (s *session) Remove(ctx context.Context, uid uint32) error {
 		return err
 	}
 	o := s.begin(ctx)
-	return o.end("removing", s.remove(imap.UIDSetNum(imap.UID(uid))))
+	stays, err := s.remove(imap.UIDSetNum(imap.UID(uid)))
+	if err := o.end("removing", err); err != nil {
+		return s.refusal(err)
+	}
+	if stays {
+		return errStays
+	}
+	return nil
 }
 
 // openForWriting selects the folder again, by SELECT. What else the session does
@@ -108,34 +154,38 @@ func (s *session) openForWriting(ctx context.Context) error {
 		return nil
 	}
 	folder, validity := s.folder, s.validity
-	data, err := s.selectFolder(ctx, folder, false)
-	if err != nil {
-		return err
+	_, refused := s.selectFolder(ctx, folder, false)
+	if isRefusal(refused) {
+		// It is open no more, and whoever reads it goes on reading.
+		if _, err := s.selectFolder(ctx, folder, true); err != nil {
+			return err
+		}
+	} else if refused != nil {
+		return refused
 	}
-	if data.UIDValidity != validity {
+	if s.validity != validity {
 		s.folder = "" // the UID names another message now
 		return errAnew
 	}
-	return nil
+	return s.refusal(refused)
 }
 
-func (s *session) remove(one imap.UIDSet) error {
+// remove returns whether the message is still there.
+func (s *session) remove(one imap.UIDSet) (stays bool, err error) {
 	store := s.client.Store(one, &imap.StoreFlags{
 		Op: imap.StoreFlagsAdd, Silent: true, Flags: []imap.Flag{imap.FlagDeleted},
 	}, nil)
 	if err := store.Close(); err != nil {
-		return err
+		return false, err
 	}
 	if err := s.client.UIDExpunge(one).Close(); err != nil {
-		return err
+		return false, err
 	}
 	// In a folder that may only be read, some servers say OK and do nothing.
 	left, err := s.client.UIDSearch(&imap.SearchCriteria{UID: []imap.UIDSet{one}}, nil).Wait()
 	if err != nil {
-		return err
+		return false, err
 	}
-	if uids, ok := left.All.(imap.UIDSet); ok && uids.Contains(one[0].Start) {
-		return errStays
-	}
-	return nil
+	uids, ok := left.All.(imap.UIDSet)
+	return ok && uids.Contains(one[0].Start), nil
 }

@@ -239,8 +239,19 @@ func TestDovecotFolders(t *testing.T) {
 	if _, err := s.Select(t.Context(), "Nessuna"); !errors.As(err, &reply) {
 		t.Errorf("Select of a folder that is not there: %v", err)
 	}
-	if err := s.Append(t.Context(), "Nessuna", 4, strings.NewReader("a:b\n")); !errors.As(err, &reply) {
-		t.Errorf("Append to a folder that is not there: %v", err)
+	if err := s.Append(t.Context(), "Inviata/2026/Novità", 4, strings.NewReader("a:b\n")); !errors.Is(err, dispatch.ErrMailboxRefused) {
+		t.Errorf("Append to a folder that can't be made: %v", err) // a name in this file system has no slash
+	}
+	for i := range 2 { // it is made, and is there then
+		if err := s.Append(t.Context(), "Inviata.2026.Novità", 4, strings.NewReader("a:b\n")); err != nil {
+			t.Errorf("Append: %v", err)
+		}
+		if found, err := s.Select(t.Context(), "Inviata.2026.Novità"); err != nil || found.Messages != uint32(i+1) {
+			t.Errorf("Select of the folder that Append made: %+v, %v", found, err)
+		}
+	}
+	if got := strings.Fields(d.admin("mailbox list", "-s")); !slices.Equal(got, []string{"Inviata.2026.Novità"}) {
+		t.Errorf("folders subscribed to: %q; want the one that Append made", got)
 	}
 }
 
@@ -304,8 +315,13 @@ plugin {
 		t.Errorf("Space of a mailbox with %d bytes: %d, %t, %v", len(text), used, ok, err)
 	}
 	var reply *imapbox.ReplyError
-	if err := add(); !errors.As(err, &reply) || reply.Code != "OVERQUOTA" {
+	err := add()
+	if !errors.As(err, &reply) || reply.Code != "OVERQUOTA" {
 		t.Errorf("Append to a full mailbox: %v; want NO [OVERQUOTA]", err)
+	}
+	_, selected := s.Select(t.Context(), "INBOX")
+	if goesOn := errors.Is(err, dispatch.ErrMailboxRefused); goesOn != (selected == nil) || errors.Is(selected, dispatch.ErrFolder) {
+		t.Errorf("Append: %v; Select afterwards: %v; want the former to say whether the session goes on", err, selected)
 	}
 }
 

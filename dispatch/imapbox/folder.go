@@ -47,7 +47,7 @@ func (s *session) selectFolder(ctx context.Context, folder string, readOnly bool
 	doing := fmt.Sprintf("selecting folder %q", folder)
 	if err := o.end(doing, err); err != nil {
 		var refused *ReplyError
-		if errors.As(err, &refused) && refused.Status == string(imap.StatusResponseTypeNo) {
+		if errors.As(err, &refused) && refused.Status == string(imap.StatusResponseTypeNo) && s.cause() == nil {
 			err = fmt.Errorf("%w: %w", dispatch.ErrFolder, err)
 		}
 		return nil, err

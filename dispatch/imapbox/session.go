@@ -23,6 +23,7 @@ type session struct {
 	folder   string // "" if none is selected
 	validity uint32
 	writable bool                // the folder was opened by SELECT
+	found    string              // a folder that messages are put into, which is there
 	byNumber bool                // the server says UIDs too late for the library
 	state    map[string]contents // :: folder → what was in it when it was selected last
 	news     chan struct{}       // holds something if there may be new mail

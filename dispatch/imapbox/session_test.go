@@ -127,14 +127,16 @@ func TestAppendFails(t *testing.T) {
 			}
 		})
 	}
-	t.Run("no such folder", func(t *testing.T) {
+	t.Run("folder can't be made", func(t *testing.T) {
 		s := openInbox(t, startScript(t, handlers{
 			"STATUS": answer("TAG NO [NONEXISTENT] no such folder"),
+			"CREATE": answer("TAG NO [NOPERM] not here"),
 			"APPEND": answer("TAG NO [TRYCREATE] no such folder"),
 		}).config())
 		var refused *imapbox.ReplyError
-		if err := s.Append(t.Context(), "Nessuna", int64(len(text)), strings.NewReader(text)); !errors.As(err, &refused) {
-			t.Errorf("Append: %v; want a refusal", err)
+		err := s.Append(t.Context(), "Nessuna", int64(len(text)), strings.NewReader(text))
+		if !errors.Is(err, dispatch.ErrMailboxRefused) || !errors.As(err, &refused) || refused.Code != "NOPERM" {
+			t.Errorf("Append: %v; want the refusal of CREATE", err)
 		}
 		if _, err := s.Select(t.Context(), "INBOX"); err != nil {
 			t.Errorf("Select afterwards: %v; want the session to go on", err)
@@ -156,8 +158,12 @@ func TestAppendFails(t *testing.T) {
 			if !errors.As(err, &refused) || refused.Code != "OVERQUOTA" || strings.Contains(err.Error(), "@") {
 				t.Errorf("Append: %v; want NO [OVERQUOTA]", err)
 			}
-			if _, err := s.Select(t.Context(), "INBOX"); err != nil && strings.Contains(err.Error(), "@") {
-				t.Errorf("Select afterwards: %v", err)
+			_, selected := s.Select(t.Context(), "INBOX")
+			if selected != nil && strings.Contains(selected.Error(), "@") {
+				t.Errorf("Select afterwards: %v", selected)
+			}
+			if goesOn := errors.Is(err, dispatch.ErrMailboxRefused); goesOn != (selected == nil) {
+				t.Errorf("Append: %v; Select afterwards: %v; want the former to say whether the session goes on", err, selected)
 			}
 			s.Close()
 		}
@@ -199,21 +205,26 @@ func TestRemoveRefused(t *testing.T) {
 		caps         string
 		on           handlers
 		stored       bool // a STORE is all right
+		over         bool // the session ends
 	}{
-		{"no UIDPLUS", "EXPUNGE would take what others marked", fewCaps, nil, false},
+		{"no UIDPLUS", "EXPUNGE would take what others marked", fewCaps, nil, false, false},
 		{"folder made anew", "the UID names another message", allCaps, handlers{
 			"SELECT": answer("* 3 EXISTS\r\n* OK [UIDVALIDITY 18] x", "TAG OK"),
-		}, false},
-		{"not for writing", "", allCaps, handlers{"SELECT": answer("TAG NO no")}, false},
-		{"STORE refused", "", allCaps, handlers{"UID STORE": answer("TAG NO [READ-ONLY] no")}, true},
-		{"message stays", "the server says OK and does nothing", allCaps, nil, true},
+		}, false, true},
+		{"not for writing", "", allCaps, handlers{"SELECT": answer("TAG NO no")}, false, false},
+		{"STORE refused", "", allCaps, handlers{"UID STORE": answer("TAG NO [READ-ONLY] no")}, true, false},
+		{"message stays", "the server says OK and does nothing", allCaps, nil, true, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			x := startScript(t, tt.on, withCaps(tt.caps))
 			s := openInbox(t, x.config())
-			if err := s.Remove(t.Context(), 8); err == nil {
-				t.Errorf("Remove: no error: %s", tt.reason)
+			err := s.Remove(t.Context(), 8)
+			if err == nil || errors.Is(err, dispatch.ErrMailboxRefused) == tt.over {
+				t.Errorf("Remove: %v; %s", err, tt.reason)
+			}
+			if raw, err := tryFetch(t.Context(), s, 8); !tt.over && (err != nil || raw == "") {
+				t.Errorf("Fetch afterwards: %q, %v; want the session to go on", raw, err)
 			}
 			x.stop()
 			if x.saw("EXPUNGE") || !tt.stored && (x.saw("UID STORE") || x.saw("UID EXPUNGE")) {
