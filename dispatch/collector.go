@@ -28,6 +28,12 @@ type collector struct {
 
 	early    bool      // there may be receipts that are dated in the future
 	nextLook time.Time // when to look at them again
+
+	stored map[string][]storedMail // :: folder → receipts to remove from it
+	kept   bool                    // told that some can't be removed
+
+	copyFailures int       // in a row
+	nextCopy     time.Time // when to try again
 }
 
 // maxFetches is how often a message that can't be fetched is tried, before it is
@@ -36,7 +42,7 @@ const maxFetches = 3
 
 // collectLoop reads the mailbox until ctx ends.
 func (w *worker) collectLoop(ctx, work context.Context) {
-	c := &collector{worker: w, work: work, unread: make(map[MailID]int), refused: make(map[string]bool), early: true}
+	c := &collector{worker: w, work: work, unread: make(map[MailID]int), refused: make(map[string]bool), stored: make(map[string][]storedMail), early: true}
 	for failures := 0; ctx.Err() == nil; {
 		if c.isSuspended(ctx) {
 			nap(ctx, maxNap)
@@ -84,8 +90,12 @@ func (c *collector) session(ctx context.Context) error {
 		}
 		c.progress = true
 		c.once.Do(func() { close(c.caughtUp) })
-		if err := c.fileCopies(ctx, s); err != nil {
+		more, err := c.fileCopies(ctx, s)
+		if err != nil {
 			return err
+		}
+		if more {
+			continue // receipts first
 		}
 		if _, err := s.Select(ctx, folders[0]); err != nil {
 			return err
@@ -149,7 +159,7 @@ func (c *collector) readFolder(ctx context.Context, s MailboxSession, folder str
 			return err
 		}
 		if len(heads) == 0 {
-			return nil
+			return c.purge(s, folder, state.UIDValidity)
 		}
 		p := &portion{folder: folder, validity: state.UIDValidity}
 		if err := c.sort(ctx, p, heads); err != nil {
@@ -307,11 +317,12 @@ func (c *collector) read(ctx context.Context, s MailboxSession, p *portion) erro
 			return err
 		}
 		settled = nil
+		c.toPurge(p, some[:upTo])
 		if fetchErr != nil {
 			return fetchErr
 		}
 		if c.cfg.Purge {
-			if err := c.purge(ctx, s, some[:upTo]); err != nil {
+			if err := c.purge(s, p.folder, p.validity); err != nil {
 				return err
 			}
 			next = c.fetchNext(ctx, s, p)
@@ -693,41 +704,4 @@ func rememberID(t *transaction, f *found) error {
 		err = t.PutMessageID(id, f.match.send.ID, f.match.attempt)
 	}
 	return err
-}
-
-// purge removes receipts that are safe in the store from the mailbox, if the
-// account asks for it.
-func (c *collector) purge(ctx context.Context, s MailboxSession, some []*found) error {
-	for _, f := range some {
-		if f.notice == nil {
-			continue
-		}
-		if err := checkBlob(ctx, c.d.cfg.Store, f.mail.Raw); err != nil {
-			return fmt.Errorf("reading back what was stored: %w", err)
-		}
-		if err := s.Remove(ctx, f.mail.ID.UID); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// fileCopies puts copies of what was sent into the folder for them.
-func (c *collector) fileCopies(ctx context.Context, s MailboxSession) error {
-	for {
-		select {
-		case send := <-c.sent:
-			content, err := openContent(ctx, c.d.cfg.Store, send, send.MessageID)
-			if err != nil {
-				return err
-			}
-			err = s.Append(ctx, c.cfg.SentFolder, content.Size(), content.Reader())
-			content.Close()
-			if err != nil {
-				return err
-			}
-		default:
-			return nil
-		}
-	}
 }

@@ -57,12 +57,20 @@ type AccountConfig struct {
 	Mailbox   Mailbox
 	// Folders are read for receipts; default INBOX.
 	Folders []string
-	// SentFolder, if not empty, is where a copy of each message sent is put.
-	// Submitting by SMTP leaves none. Copies that a crash prevents are not made
-	// later.
+	// SentFolder, if not empty, is where a copy of each message sent is put, which
+	// submitting by SMTP leaves to the sender. The folder is made if there is none.
+	// Sending does not wait for copies: they follow as fast as the mailbox takes
+	// them, and are tried again if it is full. When Run ends, it goes on with those
+	// that are left for at most 10 seconds. Copies that are missing then, for which an
+	// event is told, and those that a crash prevents are not made later; neither is
+	// one of a message whose answer was lost. If the connection breaks at the very
+	// end of one, it may be there twice.
 	SentFolder string
 	// Purge removes a receipt from the mailbox once it was stored, read back, and
-	// found to be the same. A mailbox that is full can't send any more.
+	// found to be the same. A mailbox that is full can't send any more. No other
+	// message is removed: a server without UIDPLUS (RFC 4315) can't remove one alone,
+	// and keeps the receipts. Those that were collected before Purge was set, or just
+	// before a crash, stay until [Dispatcher.Rescan].
 	Purge bool
 }
 

@@ -110,6 +110,8 @@ func (c *content) Close() error {
 	return errors.Join(errs...)
 }
 
+var errBlobChanged = errors.New("dispatch: a blob is not what was stored")
+
 // checkBlob reads a blob back and compares it with its name.
 func checkBlob(ctx context.Context, blobs Blobs, d Digest) error {
 	blob, err := blobs.OpenBlob(ctx, d)
@@ -122,7 +124,7 @@ func checkBlob(ctx context.Context, blobs Blobs, d Digest) error {
 		return err
 	}
 	if Digest(h.Sum(nil)) != d {
-		return errors.New("dispatch: a blob is not what was stored")
+		return errBlobChanged
 	}
 	return nil
 }

@@ -38,8 +38,8 @@ const (
 	EventPaused EventKind = "paused"
 	// EventSuspended: the provider refused the login; a person must act.
 	EventSuspended EventKind = "suspended"
-	// EventConnection: a connection failed, or a folder could not be opened; it is
-	// tried again.
+	// EventConnection: a connection failed, and is tried again; or a folder can't be
+	// opened, a receipt not removed, or the copy of a message not filed.
 	EventConnection EventKind = "connection"
 	// EventMail: a message in the mailbox was not taken as a notice about a send.
 	EventMail EventKind = "mail"

@@ -79,7 +79,13 @@ type box struct {
 	headless map[uint32]bool
 	// fetched, if not nil, is asked before each message is given out.
 	fetched func(uid uint32) error
+	// filed, if not nil, is asked before each copy is taken, and remove before each
+	// message is removed.
+	filed  func() error
+	remove func(uid uint32) error
 }
+
+var errFull = errors.New("NO [OVERQUOTA], and the connection is gone")
 
 type boxMail struct {
 	uid uint32
@@ -363,18 +369,32 @@ func (s mailSession) Wait(ctx context.Context, atMost time.Duration) error {
 	}
 }
 
-func (s mailSession) Append(_ context.Context, _ string, size int64, r io.Reader) error {
+func (s mailSession) Append(ctx context.Context, _ string, size int64, r io.Reader) error {
 	raw, err := io.ReadAll(r)
 	if err == nil && int64(len(raw)) != size {
 		err = errors.New("size differs")
 	}
+	if err == nil && s.filed != nil {
+		err = s.filed()
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.appended = append(s.appended, raw)
-	return err
+	return nil
 }
 
 func (s mailSession) Remove(_ context.Context, uid uint32) error {
+	if s.box.remove != nil {
+		if err := s.box.remove(uid); err != nil {
+			return err
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, m := range s.mail {

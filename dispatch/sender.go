@@ -516,7 +516,7 @@ func (s *sender) conclude(t *tried, r Result) <-chan error {
 	go func() {
 		err := <-stored
 		if err == nil {
-			s.fileCopy(t.send)
+			s.copyAfter(t)
 		}
 		filed <- err
 	}()
@@ -555,12 +555,4 @@ func (s *sender) stopAccount(tx *transaction, r Result) error {
 		Cause: receipt.CauseOfReply(r.Code, r.Reply).Code, Detail: tx.account.PauseReason,
 	})
 	return tx.audit("pause-account", SendID{}, tx.account.PauseReason)
-}
-
-// fileCopy asks for a copy in the folder of sent messages.
-func (s *sender) fileCopy(send Send) {
-	select {
-	case s.sent <- send:
-	default: // the mailbox is too slow; copies are a convenience
-	}
 }

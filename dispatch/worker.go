@@ -22,7 +22,7 @@ type worker struct {
 	stop     chan struct{} // closed when the account is to be given up
 	next     string        // who gets the account then, if anybody; set before
 	ops      chan *operation
-	sent     chan Send     // messages of which a copy is to be filed
+	sent     copies        // of messages that left, to be filed
 	caughtUp chan struct{} // closed when the mailbox was read to its end once
 }
 
@@ -35,7 +35,6 @@ func newWorker(d *Dispatcher, cfg *AccountConfig, token int64) *worker {
 		wake:  make(chan struct{}, 1),
 		stop:  make(chan struct{}),
 		ops:   make(chan *operation, maxOperations),
-		sent:  make(chan Send, 100),
 
 		caughtUp: make(chan struct{}),
 	}
@@ -113,6 +112,7 @@ func (w *worker) run(ctx context.Context) {
 		close(w.caughtUp)
 	}
 	working.Wait()
+	w.fileLast(work)
 	close(w.ops)
 	committing.Wait()
 	w.release(work)
