@@ -6,6 +6,8 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,16 +24,18 @@ import (
 	"github.com/ceralacca/go-pec/receipt"
 )
 
-// gateway is a mailbox as providers and companies run it: Postfix takes what is
-// sent and hands it on to the simulated provider, and Dovecot keeps what that
-// delivers, the receipts about deliveries in a folder of their own.
+// gateway is a mailbox as providers and companies run it: Dovecot keeps what the
+// simulated provider delivers, the receipts about deliveries in a folder of their
+// own. What is sent may go through Postfix, which hands it on.
 type gateway struct {
 	t       *testing.T
 	network *pectest.Network
 	mine    pectest.Account
 	dovecot *realserver.Dovecot
-	postfix *realserver.Postfix
-	tls     *tls.Config
+	postfix *realserver.Postfix // nil if what is sent goes right to the provider
+
+	certificate tls.Certificate
+	tls         *tls.Config // for both servers
 
 	news    chan struct{} // holds something if the network did something
 	carried int           // messages brought to Dovecot
@@ -42,37 +46,56 @@ const (
 	password = "segretissima"
 )
 
+// startGateway starts all but Postfix; settings are Dovecot's.
 func startGateway(t *testing.T, rules []pectest.Rule, settings string) *gateway {
 	t.Helper()
 	g := &gateway{t: t, news: make(chan struct{}, 1)}
 	g.network = pectest.New(t, pectest.Config{Journal: g, Scenario: pectest.Scenario{Rules: rules}})
 	g.mine = g.network.Account("ufficio@pec.alfa.example")
 	certificate, roots := testpki.Server(t, host, nil)
-	g.tls = &tls.Config{RootCAs: roots, ServerName: host}
+	g.certificate, g.tls = certificate, &tls.Config{RootCAs: roots, ServerName: host}
 
 	var err error
 	g.dovecot, err = realserver.StartDovecot(realserver.DovecotConfig{
 		Certificate: certificate, Users: map[string]string{login: password},
-		Settings: "recipient_delimiter = +\nlmtp_save_to_detail_mailbox = yes\n",
-	})
-	realserver.Need(t, err)
-	t.Cleanup(func() { g.dovecot.Close() })
-	_, err = g.dovecot.Admin("mailbox", "create", "-u", login, "Consegne")
-	must(t, err)
-	g.postfix, err = realserver.StartPostfix(realserver.PostfixConfig{
-		Certificate: certificate, Logins: g.dovecot, Settings: settings,
-		Relay: &realserver.Relay{
-			Addr: g.mine.SMTP.Addr(), ImplicitTLS: g.mine.SMTP.TLS == pectest.TLSImplicit, User: g.mine.User, Password: g.mine.Password,
-		},
+		Settings: "recipient_delimiter = +\nlmtp_save_to_detail_mailbox = yes\n" + settings,
 	})
 	realserver.Need(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Log(g.postfix.Log(), g.dovecot.Log())
+			t.Log(g.dovecot.Log())
+		}
+		g.dovecot.Close()
+	})
+	g.admin("mailbox create", "Consegne")
+	return g
+}
+
+// startPostfix starts Postfix with the given settings.
+func (g *gateway) startPostfix(settings string) {
+	g.t.Helper()
+	var err error
+	g.postfix, err = realserver.StartPostfix(realserver.PostfixConfig{
+		Certificate: g.certificate, Logins: g.dovecot, Settings: settings,
+		Relay: &realserver.Relay{
+			Addr: g.mine.SMTP.Addr(), ImplicitTLS: g.mine.SMTP.TLS == pectest.TLSImplicit, User: g.mine.User, Password: g.mine.Password,
+		},
+	})
+	realserver.Need(g.t, err)
+	g.t.Cleanup(func() {
+		if g.t.Failed() {
+			g.t.Log(g.postfix.Log())
 		}
 		g.postfix.Close()
 	})
-	return g
+}
+
+// admin runs doveadm on the mailbox, and returns what it says.
+func (g *gateway) admin(command string, args ...string) string {
+	g.t.Helper()
+	out, err := g.dovecot.Admin(append(append(strings.Fields(command), "-u", login), args...)...)
+	must(g.t, err)
+	return out
 }
 
 // Write implements io.Writer, for the journal of the network.
@@ -117,20 +140,57 @@ func (g *gateway) carry(ctx context.Context) {
 
 func (g *gateway) account() dispatch.AccountConfig {
 	g.t.Helper()
-	submitter, err := smtpsend.New(smtpsend.Config{
-		Addr: g.postfix.SMTP(), TLS: smtpsend.TLSStart, TLSConfig: g.tls, Username: login, Password: password,
-		FinalTimeout: 2 * time.Second,
-	})
-	if err != nil {
-		g.t.Fatal(err)
+	server := smtpsend.Config{
+		Addr: g.mine.SMTP.Addr(), TLS: smtpsend.TLSMode(g.mine.SMTP.TLS), TLSConfig: g.network.TLSConfig(), Username: g.mine.User, Password: g.mine.Password,
 	}
+	if g.postfix != nil {
+		server = smtpsend.Config{
+			Addr: g.postfix.SMTP(), TLS: smtpsend.TLSStart, TLSConfig: g.tls, Username: login, Password: password,
+			FinalTimeout: 2 * time.Second,
+		}
+	}
+	submitter, err := smtpsend.New(server)
+	must(g.t, err)
 	mailbox, err := imapbox.New(imapbox.Config{Addr: g.dovecot.IMAPS(), TLSConfig: g.tls, Username: login, Password: password})
-	if err != nil {
-		g.t.Fatal(err)
-	}
+	must(g.t, err)
 	return dispatch.AccountConfig{
 		Address: g.mine.Address, Profile: g.mine.Profile, Submitter: submitter, Mailbox: mailbox,
 		Folders: []string{"INBOX", "Consegne"},
+	}
+}
+
+// approve prepares a batch with one message for each recipient, signs it off, and
+// returns its name.
+func (g *gateway) approve(d *dispatch.Dispatcher, to ...string) string {
+	g.t.Helper()
+	template, err := dispatch.NewTemplate(dispatch.TemplateConfig{Subject: "Sollecito", Text: "Buongiorno,\n.\n..\nsaluti.\n"})
+	must(g.t, err)
+	ctx := dispatch.WithActor(g.t.Context(), "anna")
+	table := "PEC\r\n" + strings.Join(to, "\r\n") + "\r\n"
+	batch, report, err := d.Prepare(ctx, dispatch.BatchSpec{
+		Name: "solleciti", Account: g.mine.Address, Template: template,
+		Rows: dispatch.OpenCSV(fstest.MapFS{"r.csv": {Data: []byte(table)}}, "r.csv").Rows(),
+	})
+	if err != nil {
+		g.t.Fatalf("Prepare: %v, %+v", err, report)
+	}
+	must(g.t, d.Approve(ctx, g.mine.Address, batch.Name, batch.Digest, time.Hour))
+	return batch.Name
+}
+
+// run has the dispatcher work, and mail carried to Dovecot, until stop is called.
+func (g *gateway) run(d *dispatch.Dispatcher) (stop func()) {
+	running, cancel := context.WithCancel(g.t.Context())
+	var parts sync.WaitGroup
+	parts.Go(func() { g.carry(running) })
+	parts.Go(func() {
+		if err := d.Run(running); err != nil {
+			g.t.Errorf("Run: %v", err)
+		}
+	})
+	return func() {
+		cancel()
+		parts.Wait()
 	}
 }
 
@@ -143,8 +203,9 @@ func TestDispatch(t *testing.T) {
 	g := startGateway(t, []pectest.Rule{
 		{Fault: pectest.FaultFull, Recipient: "piena@pec.beta.example"},
 		{Fault: pectest.FaultUnknown, Recipient: "nessuno@pec.beta.example"},
-	}, "smtpd_recipient_restrictions = check_recipient_access inline:{ {vietato@pec.beta.example = 550 5.7.1 not to them} }\n"+
-		"smtpd_end_of_data_restrictions = check_recipient_access inline:{ {"+slow+" = sleep 5} }\n")
+	}, "")
+	g.startPostfix("smtpd_recipient_restrictions = check_recipient_access inline:{ {vietato@pec.beta.example = 550 5.7.1 not to them} }\n" +
+		"smtpd_end_of_data_restrictions = check_recipient_access inline:{ {" + slow + " = sleep 5} }\n")
 
 	want := map[string]dispatch.State{
 		"piena@pec.beta.example":   dispatch.Failed,
@@ -155,11 +216,6 @@ func TestDispatch(t *testing.T) {
 	for i := range 8 {
 		want[fmt.Sprintf("r%d@pec.beta.example", i)] = dispatch.Delivered
 	}
-	table := "PEC\r\n"
-	for to := range want {
-		table += to + "\r\n"
-	}
-
 	final, notice := make(chan struct{}, len(want)), make(chan struct{}, 3*len(want))
 	d, err := dispatch.New(dispatch.Config{
 		Store: new(memstore.Store), Accounts: []dispatch.AccountConfig{g.account()},
@@ -176,30 +232,8 @@ func TestDispatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template, err := dispatch.NewTemplate(dispatch.TemplateConfig{Subject: "Sollecito", Text: "Buongiorno,\n.\n..\nsaluti.\n"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx := dispatch.WithActor(t.Context(), "anna")
-	batch, report, err := d.Prepare(ctx, dispatch.BatchSpec{
-		Name: "solleciti", Account: g.mine.Address, Template: template,
-		Rows: dispatch.OpenCSV(fstest.MapFS{"r.csv": {Data: []byte(table)}}, "r.csv").Rows(),
-	})
-	if err != nil {
-		t.Fatalf("Prepare: %v, %+v", err, report)
-	}
-	if err := d.Approve(ctx, g.mine.Address, batch.Name, batch.Digest, time.Hour); err != nil {
-		t.Fatal(err)
-	}
-
-	running, stop := context.WithCancel(ctx)
-	var parts sync.WaitGroup
-	parts.Go(func() { g.carry(running) })
-	parts.Go(func() {
-		if err := d.Run(running); err != nil {
-			t.Errorf("Run: %v", err)
-		}
-	})
+	batch := g.approve(d, slices.Collect(maps.Keys(want))...)
+	stop := g.run(d)
 	for range 3 {
 		<-final
 	}
@@ -208,8 +242,7 @@ func TestDispatch(t *testing.T) {
 	must(t, g.dovecot.Kill())
 	must(t, g.dovecot.Start())
 	for _, folder := range []string{"INBOX", "Consegne"} {
-		_, err := g.dovecot.Admin("mailbox", "update", "-u", login, "--uid-validity", "1999999999", folder)
-		must(t, err)
+		g.admin("mailbox update", "--uid-validity", "1999999999", folder)
 	}
 	for range len(want) - 3 {
 		<-final
@@ -218,15 +251,14 @@ func TestDispatch(t *testing.T) {
 		<-notice
 	}
 	stop()
-	parts.Wait()
 
-	for s, err := range d.Statuses(ctx, g.mine.Address, batch.Name) {
+	for s, err := range d.Statuses(t.Context(), g.mine.Address, batch) {
 		must(t, err)
 		checkSend(t, s, want)
 	}
 	g.checkOnce(len(want) - 1)
-	if seen, err := g.dovecot.Admin("search", "-u", login, "seen"); err != nil || seen != "" {
-		t.Errorf("messages marked as read: %q, %v; want none", seen, err)
+	if seen := g.admin("search", "seen"); seen != "" {
+		t.Errorf("messages marked as read: %q; want none", seen)
 	}
 }
 
