@@ -27,7 +27,13 @@ type Config struct {
 	// a name from host and process.
 	Worker string
 	// Lease is how long another worker waits before it takes an account over
-	// from one that is silent; default 30 seconds.
+	// from one that is silent; default 30 seconds. One that is stopped gives its
+	// accounts back at once.
+	//
+	// It is what an account costs that has nothing to send: each lease is renewed
+	// in a durable commit of its own, when 40 to 50 % of it are gone. With 5,000
+	// accounts that is a mean of 370 commits a second at 30 seconds, and 37 at five
+	// minutes. Who has thousands and one database wants a longer lease.
 	Lease time.Duration
 	// Poll is how long to wait before looking into a mailbox again, if the server
 	// does not tell of new mail before; default 30 seconds.

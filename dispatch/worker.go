@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -120,18 +121,30 @@ func (w *worker) run(ctx context.Context) {
 
 // renewLoop keeps the lease. It returns when ctx ends or the lease is lost.
 func (w *worker) renewLoop(ctx context.Context) error {
+	wait := betweenRenewals(w.d.cfg.Lease)
 	for {
-		if err := nap(ctx, w.d.cfg.Lease/3); err != nil {
+		if err := nap(ctx, wait); err != nil {
 			return err
 		}
 		err := w.renew(ctx)
 		switch {
+		case err == nil:
+			wait = betweenRenewals(w.d.cfg.Lease)
 		case errors.Is(err, ErrLeaseLost):
 			return err
-		case err != nil && time.Now().After(*w.deadline.Load()):
+		case time.Now().After(*w.deadline.Load()):
 			return ErrLeaseLost // the store is out of reach: others may have it
+		default:
+			wait = w.d.cfg.Lease / 10
 		}
 	}
+}
+
+// betweenRenewals is when to renew a lease: with about half of it left, which is
+// time for some more tries if one fails. Each renewal is a commit of its own, so
+// those of many accounts are spread.
+func betweenRenewals(lease time.Duration) time.Duration {
+	return lease/2 - rand.N(lease/10+1)
 }
 
 func (w *worker) renew(ctx context.Context) error {
