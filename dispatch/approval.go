@@ -25,6 +25,11 @@ var ErrNotApproved = errors.New("dispatch: not approved")
 // ApprovalPolicy decides, with the approvals that a batch has, whether it may
 // leave. It is asked again before each message. Its error wraps [ErrNotApproved]
 // and says what is missing.
+//
+// It may change its mind as time passes: while it keeps a batch in [PhaseApproved]
+// from leaving, it is asked about once a second, so it should be quick. A batch comes
+// into that phase by a sign-off with which the policy lets it leave: see
+// [Dispatcher.Approve].
 type ApprovalPolicy func(b Batch, now time.Time) error
 
 // SingleApproval asks for one sign-off, by anybody.

@@ -8,13 +8,21 @@ import (
 
 // nap waits; it returns early, with an error, if ctx ends.
 func nap(ctx context.Context, d time.Duration) error {
+	_, err := napUnless(ctx, d, nil)
+	return err
+}
+
+// napUnless waits too; it returns early, and true, if wake is told.
+func napUnless(ctx context.Context, d time.Duration, wake <-chan struct{}) (woken bool, err error) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return nil
+		return false, nil
+	case <-wake:
+		return true, nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return false, ctx.Err()
 	}
 }
 
@@ -22,22 +30,19 @@ func nap(ctx context.Context, d time.Duration) error {
 // may run faster than the machine's, and may be set.
 const maxNap = time.Second
 
-// napUntil waits until the dispatcher's clock shows t, or until wake is told.
-func (d *Dispatcher) napUntil(ctx context.Context, t time.Time, wake <-chan struct{}) error {
+// longNap is for how long whoever is to be woken rests at most: should the call ever
+// be missed, nothing waits for ever.
+const longNap = time.Hour
+
+// napUntil waits until the dispatcher's clock shows t.
+func (d *Dispatcher) napUntil(ctx context.Context, t time.Time) error {
 	for {
 		left := t.Sub(d.now())
 		if left <= 0 {
 			return nil
 		}
-		timer := time.NewTimer(min(left, maxNap))
-		select {
-		case <-timer.C:
-		case <-wake:
-			timer.Stop()
-			return nil
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
+		if err := nap(ctx, min(left, maxNap)); err != nil {
+			return err
 		}
 	}
 }

@@ -45,7 +45,7 @@ func (w *worker) collectLoop(ctx, work context.Context) {
 	c := &collector{worker: w, work: work, unread: make(map[MailID]int), refused: make(map[string]bool), stored: make(map[string][]storedMail), early: true}
 	for failures := 0; ctx.Err() == nil; {
 		if c.isSuspended(ctx) {
-			nap(ctx, maxNap)
+			napUnless(ctx, longNap, c.resumed)
 			continue
 		}
 		err := c.session(ctx)

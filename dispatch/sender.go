@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -33,7 +32,6 @@ const (
 	lastReconnect  = 5 * time.Minute
 	throttlePause  = 2 * time.Minute
 	idleConnection = 20 * time.Second
-	emptyQueue     = time.Second
 )
 
 // sendLoop sends until ctx ends. It begins when the mailbox was read once: if the
@@ -63,24 +61,24 @@ func (w *worker) sendLoop(ctx, work context.Context) {
 func (s *sender) feed(ctx context.Context) {
 	limiter := pace(s.cfg.Profile.OrDefault())
 	for ctx.Err() == nil {
-		tries, next, err := s.due(ctx)
+		found, err := s.look(ctx)
 		if err != nil {
 			if ctx.Err() == nil {
 				s.log().Error("looking for what is due", slog.Any("error", err))
 			}
-			next = s.d.now().Add(firstReconnect)
+			found = look{next: s.d.now().Add(firstReconnect)}
 		}
-		for _, t := range tries {
+		for _, t := range found.due {
 			now := s.d.now()
 			delay := limiter.ReserveN(now, 1).DelayFrom(now)
-			if s.d.napUntil(ctx, now.Add(delay), nil) != nil || s.napHold(ctx) != nil {
+			if s.d.napUntil(ctx, now.Add(delay)) != nil || s.napHold(ctx) != nil {
 				return
 			}
 			if !s.offer(ctx, t) {
 				return
 			}
 		}
-		if len(tries) == 0 && s.d.napUntil(ctx, next, s.wake) != nil {
+		if len(found.due) == 0 && s.rest(ctx, found) != nil {
 			return
 		}
 	}
@@ -91,7 +89,7 @@ func (s *sender) napHold(ctx context.Context) error {
 	s.mu.Lock()
 	hold := s.hold
 	s.mu.Unlock()
-	return s.d.napUntil(ctx, hold, nil)
+	return s.d.napUntil(ctx, hold)
 }
 
 // holdUntil reports whether nobody knew that yet.
@@ -124,83 +122,23 @@ func (s *sender) letGo(id SendID) {
 	delete(s.inHand, id)
 }
 
-// window is how many sends are looked up at a time.
-const window = 200
-
-// due returns sends that may leave now, and when to look again if there are none.
-func (s *sender) due(ctx context.Context) (tries []*tried, next time.Time, err error) {
-	now := s.d.now()
-	next = now.Add(emptyQueue)
-	busy := s.busy() // first: what leaves from now on, the view may not see
-	err = s.d.cfg.Store.View(ctx, s.name, func(tx Tx) error {
-		account, err := tx.Account()
-		if err != nil {
-			return err
-		}
-		if account.Suspended != "" {
-			return nil
-		}
-		if account.PausedUntil.After(now) {
-			next = account.PausedUntil
-			return nil
-		}
-		tries, err = s.dueIn(tx, now, busy)
-		return err
-	})
-	return tries, next, err
-}
-
-func (s *sender) dueIn(tx Tx, now time.Time, busy map[SendID]bool) ([]*tried, error) {
-	batches, err := tx.Batches()
-	if err != nil {
-		return nil, err
-	}
-	for _, b := range batches {
-		if b.Counts[Prepared] == 0 || b.mayLeave(s.d.cfg.Policy, now) != nil {
-			continue
-		}
-		due, err := tx.Due(b.Name, now, window+len(busy))
-		if err != nil {
-			return nil, err
-		}
-		if due = slices.DeleteFunc(due, func(send Send) bool { return busy[send.ID] }); len(due) > 0 {
-			return triesOf(tx, due)
-		}
-	}
-	return nil, nil
-}
-
-func triesOf(tx Tx, sends []Send) ([]*tried, error) {
-	var tries []*tried
-	for _, send := range sends {
-		t, err := tryOf(tx, send)
-		if errors.Is(err, errNotDue) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		tries = append(tries, t)
-	}
-	return tries, nil
-}
-
-// busy returns which sends are in hand.
-func (s *sender) busy() map[SendID]bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return maps.Clone(s.inHand)
-}
-
 // mayLeave says why the sends of a batch may not leave, or nil.
 func (b *Batch) mayLeave(policy ApprovalPolicy, now time.Time) error {
+	if err := b.held(); err != nil {
+		return err
+	}
+	return policy(*b, now)
+}
+
+// held says what keeps the sends of a batch until a person acts, or nil.
+func (b *Batch) held() error {
 	switch {
 	case b.Phase != PhaseApproved:
 		return fmt.Errorf("%w: batch is %s", ErrNotApproved, b.Phase)
 	case b.Paused:
 		return fmt.Errorf("%w: batch is paused", ErrNotApproved)
 	}
-	return policy(*b, now)
+	return nil
 }
 
 // connection sends over one session after another until the queue is closed.

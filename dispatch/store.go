@@ -70,7 +70,8 @@ type Store interface {
 	View(ctx context.Context, account string, f func(tx Tx) error) error
 
 	// Accounts yields the [Account] records, by name. Each is one that was
-	// committed; together they need not be of one instant.
+	// committed; together they need not be of one instant. A dispatcher that runs
+	// asks for them about once a second, if they are up to 500, and else less often.
 	Accounts(ctx context.Context) iter.Seq2[Account, error]
 
 	Blobs
@@ -175,7 +176,8 @@ type Account struct {
 	WantedUntil time.Time `json:"wantedUntil,omitzero"`
 	// Cursors say how far each folder of the mailbox was read.
 	Cursors map[string]Cursor `json:"cursors,omitempty"`
-	// AuditSeq and AuditHash are those of the last audit entry.
+	// AuditSeq and AuditHash are those of the last audit entry. That AuditSeq grew
+	// tells a dispatcher that something happened to the account.
 	AuditSeq  int64  `json:"auditSeq"`
 	AuditHash Digest `json:"auditHash,omitzero"`
 }

@@ -20,6 +20,7 @@ type worker struct {
 	// deadline is when the lease ends by the machine's own, monotonic clock.
 	deadline atomic.Pointer[time.Time]
 	wake     chan struct{} // told when there may be something to send
+	resumed  chan struct{} // told when the account may read its mailbox again
 	stop     chan struct{} // closed when the account is to be given up
 	next     string        // who gets the account then, if anybody; set before
 	ops      chan *operation
@@ -37,14 +38,18 @@ func newWorker(d *Dispatcher, cfg *AccountConfig, token int64) *worker {
 		stop:  make(chan struct{}),
 		ops:   make(chan *operation, maxOperations),
 
+		resumed:  make(chan struct{}, 1),
 		caughtUp: make(chan struct{}),
 	}
 }
 
+// wakeUp has sender and collector look into the store, if they rest or when they will.
 func (w *worker) wakeUp() {
-	select {
-	case w.wake <- struct{}{}:
-	default:
+	for _, c := range []chan struct{}{w.wake, w.resumed} {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
 	}
 }
 
