@@ -243,6 +243,45 @@ func TestThrottled(t *testing.T) {
 	})
 }
 
+// TestResumePaused has another dispatcher resume an account before its pause is over,
+// once while messages that were looked up before wait for their turn, once not.
+func TestResumePaused(t *testing.T) {
+	for _, perMinute := range []int{60, 1_000_000} {
+		t.Run(fmt.Sprint(perMinute, " a minute"), func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				store, b := newStore(), newBox(t)
+				var n atomic.Int64
+				b.submit = func(string) (p plan) {
+					if n.Add(1) == 5 {
+						p.before = &dispatch.Result{Outcome: dispatch.OutcomeTemporary, Code: 450, Reply: "4.7.1 Too much traffic from this sender"}
+					}
+					return p
+				}
+				cfg := config(b, store)
+				cfg.Accounts[0].Profile.PerMinute = perMinute
+				d := newDispatcher(t, cfg)
+				approve(t, d, ready(t, store, "b", 20))
+				defer start(t, d)()
+				time.Sleep(20 * time.Second)
+				before := b.sent()
+				if a, _ := d.Account(t.Context(), account); time.Until(a.PausedUntil) < time.Minute {
+					t.Fatalf("paused until %v, want a pause of minutes", a.PausedUntil)
+				}
+				other := newDispatcher(t, dispatch.Config{Store: store})
+				if err := other.ResumeAccount(by(t), account); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(3 * time.Second)
+				if b.sent() == before {
+					t.Errorf("nothing left in three seconds after the account was resumed; %d before", before)
+				}
+				time.Sleep(5 * time.Minute)
+				checkCounts(t, d, "b", counts{dispatch.Delivered: 20})
+			})
+		})
+	}
+}
+
 func TestQuotas(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store, b := newStore(), newBox(t)

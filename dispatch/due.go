@@ -78,9 +78,11 @@ func (s *sender) look(ctx context.Context) (look, error) {
 	err := s.d.cfg.Store.View(ctx, s.name, func(tx Tx) error {
 		l = look{}
 		account, err := tx.Account()
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
+		}
+		s.pauseAsOf(account.AuditSeq, account.PausedUntil)
+		switch {
 		case account.Suspended != "":
 			return nil // until a person resumes it
 		case account.PausedUntil.After(now):

@@ -22,7 +22,9 @@ type sender struct {
 
 	mu     sync.Mutex // guards what follows
 	inHand map[SendID]bool
-	hold   time.Time // no message leaves before
+	hold   time.Time // no message leaves before: a limit is used up
+	paused time.Time // nor before: the account is paused
+	asOf   int64     // the entry of the audit trail up to which that is known
 }
 
 // Waits after a connection that failed, and after a provider that said it was too
@@ -74,6 +76,10 @@ func (s *sender) feed(ctx context.Context) {
 			if s.d.napUntil(ctx, now.Add(delay)) != nil || s.napHold(ctx) != nil {
 				return
 			}
+			if until := s.pausedUntil(); s.d.now().Before(until) {
+				found = look{next: until} // or until a person resumes it
+				break
+			}
 			if !s.offer(ctx, t) {
 				return
 			}
@@ -84,7 +90,7 @@ func (s *sender) feed(ctx context.Context) {
 	}
 }
 
-// napHold waits as long as the account is on hold.
+// napHold waits until no limit is used up.
 func (s *sender) napHold(ctx context.Context) error {
 	s.mu.Lock()
 	hold := s.hold
@@ -101,6 +107,23 @@ func (s *sender) holdUntil(t time.Time) bool {
 	}
 	s.hold = t
 	return true
+}
+
+// pauseAsOf notes until when the account is paused, as of an entry of its audit
+// trail, unless more is known already: who looked before a pause was stored, or
+// before it was ended, learns of it late.
+func (s *sender) pauseAsOf(entry int64, until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if entry >= s.asOf {
+		s.paused, s.asOf = until, entry
+	}
+}
+
+func (s *sender) pausedUntil() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.paused
 }
 
 // offer gives a send to whichever connection is free.
@@ -487,10 +510,11 @@ func (s *sender) stopAccount(tx *transaction, r Result) error {
 	}
 	tx.account.PausedUntil = tx.now.Add(jitter(2 * throttlePause))
 	tx.account.PauseReason = fmt.Sprintf("reply %d", r.Code)
-	s.holdUntil(tx.account.PausedUntil)
 	tx.events = append(tx.events, Event{
 		Kind: EventPaused, At: tx.now, Until: tx.account.PausedUntil,
 		Cause: receipt.CauseOfReply(r.Code, r.Reply).Code, Detail: tx.account.PauseReason,
 	})
-	return tx.audit("pause-account", SendID{}, tx.account.PauseReason)
+	err := tx.audit("pause-account", SendID{}, tx.account.PauseReason)
+	s.pauseAsOf(tx.account.AuditSeq, tx.account.PausedUntil)
+	return err
 }
