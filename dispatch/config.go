@@ -36,7 +36,8 @@ type Config struct {
 	// minutes. Who has thousands and one database wants a longer lease.
 	Lease time.Duration
 	// Poll is how long to wait before looking into a mailbox again, if the server
-	// does not tell of new mail before; default 30 seconds.
+	// does not tell of new mail before; default 30 seconds. Each folder looked into
+	// costs the store one transaction that reads.
 	Poll time.Duration
 	// Now tells the time. Nil means time.Now.
 	Now func() time.Time
