@@ -163,7 +163,8 @@ func (g *gateway) account() dispatch.AccountConfig {
 // returns its name.
 func (g *gateway) approve(d *dispatch.Dispatcher, to ...string) string {
 	g.t.Helper()
-	template, err := dispatch.NewTemplate(dispatch.TemplateConfig{Subject: "Sollecito", Text: "Buongiorno,\n.\n..\nsaluti.\n"})
+	text := "Buongiorno,\n.\n..\n" + strings.Repeat("Testo, e poi testo.\n", 500) // more than IMAP sends unasked
+	template, err := dispatch.NewTemplate(dispatch.TemplateConfig{Subject: "Sollecito", Text: text})
 	must(g.t, err)
 	ctx := dispatch.WithActor(g.t.Context(), "anna")
 	table := "PEC\r\n" + strings.Join(to, "\r\n") + "\r\n"
