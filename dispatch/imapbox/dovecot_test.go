@@ -32,12 +32,11 @@ type dovecot struct {
 	config imapbox.Config
 }
 
-func startDovecot(t *testing.T, settings string) *dovecot {
+func startDovecot(t *testing.T, c realserver.DovecotConfig) *dovecot {
 	t.Helper()
 	cert, roots := testpki.Server(t, host, nil)
-	d, err := realserver.StartDovecot(realserver.DovecotConfig{
-		Certificate: cert, Users: map[string]string{username: password}, Settings: settings,
-	})
+	c.Certificate, c.Users = cert, map[string]string{username: password}
+	d, err := realserver.StartDovecot(c)
 	realserver.Need(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -97,7 +96,7 @@ func starting(f func() error) (wait func() error) {
 }
 
 func TestDovecotLogin(t *testing.T) {
-	d := startDovecot(t, "")
+	d := startDovecot(t, realserver.DovecotConfig{})
 	letIn := func(err error) bool { return err == nil }
 	refused := func(err error) bool {
 		var reply *imapbox.ReplyError
@@ -142,7 +141,7 @@ func TestDovecotLogin(t *testing.T) {
 // TestDovecotConnections: too many connections are no reason to suspend the
 // account.
 func TestDovecotConnections(t *testing.T) {
-	d := startDovecot(t, "protocol imap {\n  mail_max_userip_connections = 1\n}\n")
+	d := startDovecot(t, realserver.DovecotConfig{Settings: "protocol imap {\n  mail_max_userip_connections = 1\n}\n"})
 	first := open(t, d.config)
 	_, err := tryOpen(t, t.Context(), d.config)
 	var reply *imapbox.ReplyError
@@ -163,7 +162,7 @@ func TestDovecotConnections(t *testing.T) {
 // TestDovecotReceipts reads receipts out of a mailbox that people use too, and
 // leaves all as it was.
 func TestDovecotReceipts(t *testing.T) {
-	d := startDovecot(t, "")
+	d := startDovecot(t, realserver.DovecotConfig{})
 	receipts, options := someReceipts(t)
 	d.deliver("Subject: ordinaria\r\n\r\nTesto\r\n", receipts[0], "no head\r\n", "\r\n", receipts[1], "Subject: \xe0\r\nX: \r\n\r\n\xff\r\n")
 	d.admin("flags add", `\Seen`, "mailbox", "INBOX", "uid", "1")
@@ -220,7 +219,7 @@ func someReceipts(t *testing.T) (raw []string, options receipt.Options) {
 
 // TestDovecotFolders: names are what people gave, whatever they are on the wire.
 func TestDovecotFolders(t *testing.T) {
-	d := startDovecot(t, "")
+	d := startDovecot(t, realserver.DovecotConfig{})
 	s := open(t, d.config)
 	for i, folder := range []string{"Ricevute", "Ricevute PEC.Anno 2026", "Università & Co", "con \"virgolette\"", "附件"} {
 		d.admin("mailbox create", folder)
@@ -257,7 +256,7 @@ func TestDovecotFolders(t *testing.T) {
 
 // TestDovecotUIDValidity: a folder made anew is told from what it was.
 func TestDovecotUIDValidity(t *testing.T) {
-	d := startDovecot(t, "")
+	d := startDovecot(t, realserver.DovecotConfig{})
 	d.admin("mailbox create", "Ricevute")
 	d.deliver("Subject: x\r\n\r\n")
 	for _, folder := range []string{"INBOX", "Ricevute"} {
@@ -289,17 +288,7 @@ func TestDovecotUIDValidity(t *testing.T) {
 
 // TestDovecotSpace: a mailbox that is full says so before it refuses.
 func TestDovecotSpace(t *testing.T) {
-	d := startDovecot(t, `
-mail_plugins = quota
-protocol imap {
-  mail_plugins = quota imap_quota
-}
-plugin {
-  quota = count:all
-  quota_vsizes = yes
-  quota_rule = *:storage=100K
-}
-`)
+	d := startDovecot(t, realserver.DovecotConfig{Quota: "100K"})
 	s := openInbox(t, d.config)
 	if used, limit, ok, err := s.Space(t.Context()); used != 0 || limit != 100<<10 || !ok || err != nil {
 		t.Errorf("Space of an empty mailbox: %d of %d, %t, %v", used, limit, ok, err)
@@ -327,7 +316,7 @@ plugin {
 
 // TestDovecotRemove: only what is asked to goes.
 func TestDovecotRemove(t *testing.T) {
-	d := startDovecot(t, "")
+	d := startDovecot(t, realserver.DovecotConfig{})
 	d.deliver("Subject: 1\r\n\r\n", "Subject: 2\r\n\r\n", "Subject: 3\r\n\r\n")
 	d.admin("flags add", `\Deleted`, "mailbox", "INBOX", "uid", "1") // somebody will think again
 	s := openInbox(t, d.config)
@@ -345,7 +334,7 @@ func TestDovecotRemove(t *testing.T) {
 // TestDovecotIdle: new mail ends the waiting, and so does a server that goes. It
 // comes back with the same UIDs, and nothing is found twice or missed.
 func TestDovecotIdle(t *testing.T) {
-	d := startDovecot(t, "")
+	d := startDovecot(t, realserver.DovecotConfig{})
 	var found []uint32
 	last := func() uint32 { return uint32(len(found)) }
 	s := openInbox(t, d.config)
@@ -386,7 +375,7 @@ func TestDovecotIdle(t *testing.T) {
 // TestDovecotLargeMessage: a message of any size goes by without being held, and
 // one that breaks off is not taken for whole.
 func TestDovecotLargeMessage(t *testing.T) {
-	d := startDovecot(t, "")
+	d := startDovecot(t, realserver.DovecotConfig{})
 	text := "Subject: xyz\r\n\r\n" + strings.Repeat("Testo, e poi testo....\r\n", 1<<20)
 	d.deliver(text)
 	s := openInbox(t, d.config)

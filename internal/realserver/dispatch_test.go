@@ -46,8 +46,8 @@ const (
 	password = "segretissima"
 )
 
-// startGateway starts all but Postfix; settings are Dovecot's.
-func startGateway(t *testing.T, rules []pectest.Rule, settings string) *gateway {
+// startGateway starts all but Postfix, with a Dovecot such as c wants it.
+func startGateway(t *testing.T, rules []pectest.Rule, c realserver.DovecotConfig) *gateway {
 	t.Helper()
 	g := &gateway{t: t, news: make(chan struct{}, 1)}
 	g.network = pectest.New(t, pectest.Config{Journal: g, Scenario: pectest.Scenario{Rules: rules}})
@@ -56,10 +56,9 @@ func startGateway(t *testing.T, rules []pectest.Rule, settings string) *gateway 
 	g.certificate, g.tls = certificate, &tls.Config{RootCAs: roots, ServerName: host}
 
 	var err error
-	g.dovecot, err = realserver.StartDovecot(realserver.DovecotConfig{
-		Certificate: certificate, Users: map[string]string{login: password},
-		Settings: "recipient_delimiter = +\nlmtp_save_to_detail_mailbox = yes\n" + settings,
-	})
+	c.Certificate, c.Users = certificate, map[string]string{login: password}
+	c.Settings = "recipient_delimiter = +\nlmtp_save_to_detail_mailbox = yes\n"
+	g.dovecot, err = realserver.StartDovecot(c)
 	realserver.Need(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -204,7 +203,7 @@ func TestDispatch(t *testing.T) {
 	g := startGateway(t, []pectest.Rule{
 		{Fault: pectest.FaultFull, Recipient: "piena@pec.beta.example"},
 		{Fault: pectest.FaultUnknown, Recipient: "nessuno@pec.beta.example"},
-	}, "")
+	}, realserver.DovecotConfig{})
 	g.startPostfix("smtpd_recipient_restrictions = check_recipient_access inline:{ {vietato@pec.beta.example = 550 5.7.1 not to them} }\n" +
 		"smtpd_end_of_data_restrictions = check_recipient_access inline:{ {" + slow + " = sleep 5} }\n")
 

@@ -23,6 +23,7 @@ import (
 type Dovecot struct {
 	daemon
 	user                    account
+	v24                     bool // not 2.3
 	imap, imaps, lmtp, auth int
 }
 
@@ -32,12 +33,89 @@ type DovecotConfig struct {
 	Certificate tls.Certificate
 	// Users are the mailboxes: user name → password.
 	Users map[string]string
-	// Settings are added to dovecot.conf, in its language.
+	// Quota, if not empty, is how much a mailbox may hold, such as "100K". Folders
+	// that are Uncounted take mail all the same.
+	Quota     string
+	Uncounted []string
+	// NoUIDPLUS has the server not say that it can remove one message alone.
+	NoUIDPLUS bool
+	// Settings are added to dovecot.conf, in the language that 2.3 and 2.4 share.
 	Settings string
 }
 
-// dovecotConf is a server that runs as one user, which need not be root.
-var dovecotConf = template.Must(template.New("dovecot.conf").Parse(`
+// dovecotConf is a server that runs as one user, which need not be root. Dovecot 2.4
+// names many things otherwise than 2.3.
+var dovecotConf = template.Must(template.New("dovecot.conf").Funcs(template.FuncMap{
+	"fromTwo": func(i int) int { return i + 2 }, // a gap ends the rules
+}).Parse(`
+{{- if .V24}}
+dovecot_config_version = 2.4.0
+dovecot_storage_version = 2.4.0
+mail_driver = maildir
+mail_path = ~/Maildir
+ssl_server_cert_file = {{.Dir}}/certificate
+ssl_server_key_file = {{.Dir}}/key
+passdb passwd-file {
+  passwd_file_path = {{.Dir}}/users
+  auth_username_format = %{user}
+}
+userdb passwd-file {
+  passwd_file_path = {{.Dir}}/users
+  auth_username_format = %{user}
+}
+{{- if .Quota}}
+mail_plugins {
+  quota = yes
+}
+protocol imap {
+  mail_plugins {
+    imap_quota = yes
+  }
+}
+quota user {
+  quota_storage_size = {{.Quota}}
+}
+{{- end}}
+{{- range .Uncounted}}
+mailbox {{.}} {
+  quota_ignore = yes
+}
+{{- end}}
+{{- if .NoUIDPLUS}}
+imap_capability {
+  UIDPLUS = no
+}
+{{- end}}
+{{- else}}
+mail_location = maildir:~/Maildir
+ssl_cert = <{{.Dir}}/certificate
+ssl_key = <{{.Dir}}/key
+passdb {
+  driver = passwd-file
+  args = username_format=%u {{.Dir}}/users
+}
+userdb {
+  driver = passwd-file
+  args = username_format=%u {{.Dir}}/users
+}
+{{- if .Quota}}
+mail_plugins = quota
+protocol imap {
+  mail_plugins = quota imap_quota
+}
+plugin {
+  quota = count:all
+  quota_vsizes = yes
+  quota_rule = *:storage={{.Quota}}
+  {{- range $i, $folder := .Uncounted}}
+  quota_rule{{fromTwo $i}} = {{$folder}}:ignore
+  {{- end}}
+}
+{{- end}}
+{{- if .NoUIDPLUS}}
+imap_capability = IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE LITERAL+ AUTH=PLAIN
+{{- end}}
+{{- end}}
 base_dir = {{.Dir}}/run
 state_dir = {{.Dir}}/run
 log_path = /dev/stderr
@@ -48,22 +126,11 @@ default_internal_group = {{.Group}}
 default_login_user = {{.User}}
 first_valid_uid = 1
 first_valid_gid = 1
-mail_location = maildir:~/Maildir
 mail_fsync = never
 ssl = required
-ssl_cert = <{{.Dir}}/certificate
-ssl_key = <{{.Dir}}/key
 ssl_min_protocol = TLSv1.2
 auth_mechanisms = plain login
 auth_failure_delay = 0
-passdb {
-  driver = passwd-file
-  args = username_format=%u {{.Dir}}/users
-}
-userdb {
-  driver = passwd-file
-  args = username_format=%u {{.Dir}}/users
-}
 service anvil {
   chroot =
   unix_listener anvil-auth-penalty {
@@ -126,11 +193,10 @@ func newDovecot() (*Dovecot, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !strings.HasPrefix(version, "2.3.") {
-		// 2.4 has another language of configuration.
-		return nil, fmt.Errorf("%w: Dovecot 2.3, there is %s", ErrMissing, strings.TrimSpace(version))
+	d := &Dovecot{v24: strings.HasPrefix(version, "2.4.")}
+	if !d.v24 && !strings.HasPrefix(version, "2.3.") {
+		return nil, fmt.Errorf("%w: Dovecot 2.3 or 2.4, there is %s", ErrMissing, strings.TrimSpace(version))
 	}
-	d := new(Dovecot)
 	if d.user, err = runAs("dovecot", "nobody"); err != nil {
 		return nil, err
 	}
@@ -155,7 +221,8 @@ func (d *Dovecot) initialize(c DovecotConfig) error {
 	}
 	var conf bytes.Buffer
 	err = dovecotConf.Execute(&conf, map[string]any{
-		"Dir": d.dir, "User": d.user.name, "Group": group.Name, "Settings": c.Settings,
+		"Dir": d.dir, "User": d.user.name, "Group": group.Name, "V24": d.v24,
+		"Settings": c.Settings, "Quota": c.Quota, "Uncounted": c.Uncounted, "NoUIDPLUS": c.NoUIDPLUS,
 		"IMAP": d.imap, "IMAPS": d.imaps, "LMTP": d.lmtp, "Auth": d.auth,
 	})
 	return errors.Join(err,

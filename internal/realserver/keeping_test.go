@@ -14,6 +14,7 @@ import (
 
 	"github.com/ceralacca/go-pec/dispatch"
 	"github.com/ceralacca/go-pec/dispatch/memstore"
+	"github.com/ceralacca/go-pec/internal/realserver"
 	"github.com/ceralacca/go-pec/receipt"
 )
 
@@ -39,9 +40,9 @@ const foreign = "From: info@mail.example\r\nSubject: Invito\r\n\r\nTesto\r\n"
 
 // startKeeper delivers 3 messages of other people: the second is marked as deleted,
 // by somebody who may think again.
-func startKeeper(t *testing.T, settings string) *keeper {
+func startKeeper(t *testing.T, c realserver.DovecotConfig) *keeper {
 	t.Helper()
-	k := &keeper{gateway: startGateway(t, nil, settings), store: new(memstore.Store)}
+	k := &keeper{gateway: startGateway(t, nil, c), store: new(memstore.Store)}
 	for range 3 {
 		must(t, k.dovecot.Deliver(login, []byte(foreign)))
 	}
@@ -188,7 +189,7 @@ func (s recorded) Submit(ctx context.Context, m dispatch.Submission, commit func
 // TestKeeping sends a batch, files copies of it and removes its receipts, while
 // another client removes some of them, and mail of other people.
 func TestKeeping(t *testing.T) {
-	k := startKeeper(t, "")
+	k := startKeeper(t, realserver.DovecotConfig{})
 	k.stored = func() {
 		k.admin("expunge", "mailbox", "INBOX", "uid", "3")
 		k.admin("expunge", "mailbox", "Consegne", "uid", "1")
@@ -214,19 +215,7 @@ func TestKeeping(t *testing.T) {
 
 // TestKeepingFull: if there is no room for copies, all else goes on.
 func TestKeepingFull(t *testing.T) {
-	k := startKeeper(t, `
-mail_plugins = quota
-protocol imap {
-  mail_plugins = quota imap_quota
-}
-plugin {
-  quota = count:all
-  quota_vsizes = yes
-  quota_rule = *:storage=1B
-  quota_rule2 = INBOX:ignore
-  quota_rule3 = Consegne:ignore
-}
-`)
+	k := startKeeper(t, realserver.DovecotConfig{Quota: "1B", Uncounted: []string{"INBOX", "Consegne"}})
 	k.send(3, "can't be filed")
 	k.checkMailbox(0, "1", "2", "3")
 	if copies := k.copies(); len(copies) > 0 {
@@ -239,7 +228,7 @@ plugin {
 
 // TestKeepingAll: a server that can't remove one message alone is not asked to.
 func TestKeepingAll(t *testing.T) {
-	k := startKeeper(t, "imap_capability = IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE LITERAL+ AUTH=PLAIN\n")
+	k := startKeeper(t, realserver.DovecotConfig{NoUIDPLUS: true})
 	k.send(3)
 	k.checkMailbox(6, "1", "2", "3")
 	if copies := k.copies(); len(copies) != 3 {

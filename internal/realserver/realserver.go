@@ -10,9 +10,9 @@
 //	defer dovecot.Close()
 //
 // They are those of the Debian packages postgresql, dovecot-imapd, dovecot-lmtpd
-// and postfix, with libsasl2-modules if Postfix is to relay. A server
-// that is not installed, or that only root may start, is an error that wraps
-// [ErrMissing].
+// and postfix, with libsasl2-modules if Postfix is to relay; Dovecot may be 2.3, as
+// in Debian 12 and Ubuntu 24.04, or 2.4, as in Debian 13. A server that is not
+// installed, or that only root may start, is an error that wraps [ErrMissing].
 package realserver
 
 import (
