@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ceralacca/go-pec/dispatch"
@@ -73,4 +74,35 @@ func TestPurgeFails(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestPurgeLater sets Purge when receipts were collected already.
+func TestPurgeLater(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store, b := newStore(), newBox(t)
+		cfg := config(b, store)
+		d := newDispatcher(t, cfg)
+		approve(t, d, ready(t, store, "b", 5))
+		stop := start(t, d)
+		time.Sleep(time.Hour)
+		stop()
+
+		cfg.Accounts[0].Purge = true
+		d = newDispatcher(t, cfg)
+		stop = start(t, d)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if b.removed != 0 {
+			t.Errorf("%d receipts were removed that this dispatcher did not read", b.removed)
+		}
+		if err := d.Rescan(dispatch.WithActor(t.Context(), "anna"), account); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		stop()
+		checkCounts(t, d, "b", counts{dispatch.Delivered: 5})
+		if len(b.mail) != 0 || b.removed != 10 {
+			t.Errorf("%d receipts are left after Rescan, %d removed; want all gone", len(b.mail), b.removed)
+		}
+	})
 }
