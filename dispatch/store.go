@@ -155,6 +155,14 @@ type Tx interface {
 	Audit(after int64, limit int) ([]AuditEntry, error)
 }
 
+// Prefetcher is what a Tx may be besides, to save round trips to a database.
+type Prefetcher interface {
+	// Prefetch is told for which Message-IDs SendByMessageID will be asked, and
+	// whether Send will be for the sends that they name. There are some hundred at
+	// most. It changes no answer.
+	Prefetch(messageIDs []string, sends bool) error
+}
+
 // Account is the record of one account: who may work on it, and what keeps it
 // from sending.
 type Account struct {

@@ -16,7 +16,14 @@ import (
 const chunkSize = 256 << 10
 
 // blobs are the [dispatch.Blobs] of a database.
-type blobs struct{ *Store }
+type blobs struct {
+	*Store
+	group group
+}
+
+func newBlobs(s *Store) *blobs {
+	return &blobs{Store: s, group: group{turn: make(chan struct{}, 1)}}
+}
 
 // PutBlob implements [dispatch.Blobs]. The digest is known at the end only, and a
 // reader may be slow, so the blob waits outside of the database until it is
@@ -27,7 +34,7 @@ func (b *blobs) PutBlob(ctx context.Context, r io.Reader) (dispatch.Digest, int6
 		return dispatch.Digest{}, 0, err
 	}
 	defer s.close()
-	if b.dialect.putSmall != "" && 0 < s.size && s.size <= chunkSize {
+	if 0 < s.size && s.size <= chunkSize {
 		return s.digest, s.size, b.putSmall(ctx, s)
 	}
 	if _, err := b.size(ctx, s.digest); !errors.Is(err, dispatch.ErrNotFound) {
@@ -35,18 +42,6 @@ func (b *blobs) PutBlob(ctx context.Context, r io.Reader) (dispatch.Digest, int6
 	}
 	err = b.write(ctx, func(tx *sql.Tx) error { return b.put(ctx, tx, s) })
 	return s.digest, s.size, err
-}
-
-// putSmall writes a blob of one chunk, unless it is there, in one statement.
-func (b *blobs) putSmall(ctx context.Context, s *spool) error {
-	chunk := make([]byte, s.size)
-	if _, err := s.ReadAt(chunk, 0); err != nil && err != io.EOF {
-		return fmt.Errorf("sqlstore: reading a temporary file: %w", err)
-	}
-	if _, err := b.statements[b.dialect.putSmall].ExecContext(ctx, digest(s.digest), s.size, chunk); err != nil {
-		return b.failed(ctx, "writing a blob", err)
-	}
-	return nil
 }
 
 // put writes a blob, unless another process did so by now.

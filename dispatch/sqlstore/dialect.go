@@ -35,9 +35,16 @@ type dialect struct {
 	// createAccount makes something to lock of an account that is not there. Empty
 	// where it is not needed.
 	createAccount string
-	// putSmall is the statement that puts a blob of one chunk. Empty where it takes a
-	// transaction.
+	// putSmall is the statement that puts blobs of one chunk each, from where they are
+	// and from the bytes of all. Empty where each has statements of its own.
 	putSmall string
+	// list makes a table called list, with a column called value, of a JSON array of
+	// strings, which is the first parameter.
+	list string
+	// lookUp joins the row of a table with an alias to each row so far, where there is
+	// one. It is found by the table's key, however few rows there were when the
+	// statement was planned.
+	lookUp func(table, where string) string
 	// oneWriter: there is only one at a time in the whole database.
 	oneWriter bool
 	// insertAll is the statement that writes all rows of a transaction at once; see
@@ -71,6 +78,8 @@ func sqlite() *dialect {
 		// for it, as with BEGIN IMMEDIATE, and whatever the driver begins with. One
 		// that reads first could not take it any more if another wrote since.
 		lockAccount: `UPDATE accounts SET lease_token = lease_token WHERE name = $1 RETURNING ` + accountColumns,
+		list:        `json_each($1) list`,
+		lookUp:      func(table, where string) string { return ` CROSS JOIN ` + table + ` ON ` + where }, // in this order
 		oneWriter:   true,
 		view:        sql.TxOptions{ReadOnly: true}, // in WAL mode, one state from the first read on
 		check:       checkSQLite,
@@ -89,8 +98,15 @@ func postgresql() *dialect {
 		createAccount: `INSERT INTO accounts (name) VALUES ($1) ON CONFLICT DO NOTHING`,
 		insertAll:     insertAllText(),
 		// It waits for another that puts the same, so that what is there is durable.
-		putSmall: `WITH b AS (INSERT INTO blobs (digest, size) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING digest)
-			INSERT INTO blob_chunks (digest, number, bytes) SELECT digest, 0, $3 FROM b`,
+		putSmall: `WITH r AS (SELECT * FROM json_to_recordset($1::json) AS r(digest text, start int, size int)),
+				b AS (INSERT INTO blobs (digest, size) SELECT digest, size FROM r ORDER BY digest ON CONFLICT DO NOTHING RETURNING digest)
+			INSERT INTO blob_chunks (digest, number, bytes)
+				SELECT r.digest, 0, substring($2::bytea FROM r.start FOR r.size) FROM r JOIN b USING (digest)`,
+		list: `json_array_elements_text($1::json) list`,
+		lookUp: func(table, where string) string {
+			_, alias, _ := strings.Cut(table, " ")
+			return ` CROSS JOIN LATERAL (SELECT * FROM ` + table + ` WHERE ` + where + ` LIMIT 1) ` + alias
+		},
 		view:       sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead},
 		check:      checkPostgreSQL,
 		isConflict: isSerialization,

@@ -52,7 +52,7 @@ func (r *factRow) record() (dispatch.Fact, error) {
 	return f, nil
 }
 
-// nullFactRow is a row that may be missing: of a send without facts.
+// nullFactRow is a row that may be missing, where there is one of a send.
 type nullFactRow struct {
 	key, kind, rest sql.NullString
 	happened        instant
@@ -109,32 +109,4 @@ func (t *tx) Facts(id dispatch.SendID) ([]dispatch.Fact, error) {
 		}
 	}
 	return list, nil
-}
-
-// PutMessageID implements [dispatch.Tx]. That a Message-ID is taken shows when it is
-// written, with others.
-func (t *tx) PutMessageID(messageID string, id dispatch.SendID, attempt int) error {
-	if err := t.writing(messageID, id.Batch); err != nil {
-		return err
-	}
-	if t.rows[insertMessageIDs].get(messageID) != nil {
-		return dispatch.ErrExists
-	}
-	if err := t.trim(); err != nil {
-		return err
-	}
-	t.rows[insertMessageIDs].put(messageID, []any{messageID, id.Batch, id.Row, attempt})
-	return nil
-}
-
-// SendByMessageID implements [dispatch.Tx].
-func (t *tx) SendByMessageID(messageID string) (id dispatch.SendID, attempt int, err error) {
-	if !isText(messageID) {
-		return id, 0, dispatch.ErrNotFound
-	}
-	if row := t.rows[insertMessageIDs].get(messageID); row != nil { // about to be written
-		return dispatch.SendID{Batch: row[1].(string), Row: row[2].(int64)}, row[3].(int), nil
-	}
-	err = t.readOne("looking for a Message-ID", queryMessageID, []any{t.name, messageID}, &id.Batch, &id.Row, &attempt)
-	return id, attempt, err
 }

@@ -197,6 +197,9 @@ func (g *generator) messageID() call {
 	id := g.id()
 	if g.rng.IntN(2) == 0 && g.messageIDs > 0 {
 		name := fmt.Sprint(g.rng.IntN(g.messageIDs))
+		if g.rng.IntN(3) == 0 {
+			return g.prefetch(name)
+		}
 		return call{"SendByMessageID " + name, func(tx dispatch.Tx) string {
 			id, attempt, err := tx.SendByMessageID(name)
 			return answer(err, id, attempt)
@@ -205,6 +208,18 @@ func (g *generator) messageID() call {
 	g.messageIDs++
 	name := fmt.Sprint(g.messageIDs)
 	return call{"PutMessageID " + name, func(tx dispatch.Tx) string { return answer(tx.PutMessageID(name, id, 1)) }}
+}
+
+// prefetch changes no answer, whatever it is told.
+func (g *generator) prefetch(name string) call {
+	names := []string{name, fmt.Sprint(g.rng.IntN(2 * g.messageIDs)), "none", "no \x00 text", name}
+	sends := g.rng.IntN(2) == 0
+	return call{fmt.Sprint("Prefetch ", names, sends), func(tx dispatch.Tx) string {
+		if p, ok := tx.(dispatch.Prefetcher); ok {
+			return answer(p.Prefetch(names, sends))
+		}
+		return answer(nil)
+	}}
 }
 
 func (g *generator) fact() call {

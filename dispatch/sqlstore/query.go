@@ -1,16 +1,22 @@
 package sqlstore
 
+import "slices"
+
 // queries are the statements that read, and those that write a blob. What they
 // are for is said where they are used. Parameters appear in their order: some
 // drivers count them.
 var queries = []string{
 	queryAccounts, queryAccount,
 	queryBatch, queryBatches,
-	querySend, querySends, queryDue, queryHighest, querySendStates,
+	querySend, querySends, queryHighest, querySendStates,
 	queryMessageID, queryTries,
 	queryMail, queryMails,
 	queryAudit,
 	queryBlob, queryChunk, insertBlob, insertChunk,
+}
+
+func (d *dialect) queries() []string {
+	return append(slices.Clone(queries), d.queryDue(), d.queryMessageIDs(), d.querySendsNamed())
 }
 
 const (
@@ -33,17 +39,14 @@ const (
 	querySend  = `SELECT ` + sendColumns + ` FROM sends s WHERE s.account = $1 AND s.batch = $2 AND s.row_no = $3`
 	querySends = `SELECT ` + sendColumns + ` FROM sends s
 		WHERE s.account = $1 AND s.batch = $2 AND s.row_no > $3 ORDER BY s.row_no LIMIT $4`
-	queryDue = `SELECT ` + sendColumns + `
-		FROM progress p JOIN sends s ON s.account = p.account AND s.batch = p.batch AND s.row_no = p.row_no
-		WHERE p.account = $1 AND p.batch = $2 AND p.due <= $3 ORDER BY p.due, p.row_no LIMIT $4`
 	queryHighest = `SELECT row_no FROM sends WHERE account = $1 AND batch = $2 ORDER BY row_no DESC LIMIT 1`
 
-	// One row for each fact; one with NULLs for a send without. The rows are bounded
-	// twice, so that however the two are joined, little is read of either.
-	querySendStates = `SELECT p.row_no, p.state, p.due, f.key, f.kind, f.happened, f.attempt, f.try_no, f.rest
-		FROM progress p LEFT JOIN facts f ON f.account = p.account AND f.batch = p.batch AND f.row_no = p.row_no
-			AND f.account = $1 AND f.batch = $2 AND f.row_no >= $3 AND f.row_no < $4
-		WHERE p.account = $5 AND p.batch = $6 AND p.row_no >= $7 AND p.row_no < $8`
+	// A row for each send, and one for each fact. To join them, a database would have
+	// to know how many there are.
+	querySendStates = `SELECT row_no, state, due, NULL, NULL, NULL, NULL, NULL, NULL FROM progress
+			WHERE account = $1 AND batch = $2 AND row_no >= $3 AND row_no < $4
+		UNION ALL SELECT row_no, NULL, NULL, ` + factColumns + ` FROM facts
+			WHERE account = $5 AND batch = $6 AND row_no >= $7 AND row_no < $8`
 )
 
 const (
@@ -53,6 +56,28 @@ const (
 
 	queryMessageID = `SELECT batch, row_no, attempt FROM message_ids WHERE account = $1 AND message_id = $2`
 )
+
+func (d *dialect) queryDue() string {
+	const is = `s.account = p.account AND s.batch = p.batch AND s.row_no = p.row_no`
+	return `SELECT ` + sendColumns + ` FROM progress p` + d.lookUp("sends s", is) +
+		` WHERE p.account = $1 AND p.batch = $2 AND p.due <= $3 ORDER BY p.due, p.row_no LIMIT $4`
+}
+
+// named finds message_ids, m, for a list of them.
+func (d *dialect) named() string {
+	return d.list + d.lookUp("message_ids m", "m.account = $2 AND m.message_id = list.value")
+}
+
+func (d *dialect) queryMessageIDs() string {
+	return `SELECT m.message_id, m.batch, m.row_no, m.attempt FROM ` + d.named()
+}
+
+// querySendsNamed leaves those out that have many bytes of their own: not many of
+// these should be in memory at once.
+func (d *dialect) querySendsNamed() string {
+	const is = `s.account = m.account AND s.batch = m.batch AND s.row_no = m.row_no`
+	return `SELECT ` + sendColumns + ` FROM ` + d.named() + d.lookUp("sends s", is) + ` WHERE length(s.own) < 65536`
+}
 
 const (
 	mailColumns = `folder, uid_validity, uid, found, disposition, raw, size, category, kind, batch, row_no, reason`

@@ -1,6 +1,8 @@
 package sqlstore
 
 import (
+	"bytes"
+	"database/sql"
 	"fmt"
 	"time"
 
@@ -41,7 +43,7 @@ const statesPage = 16
 func (t *tx) readStates(id dispatch.SendID) error {
 	type row struct {
 		row   int64
-		state string
+		state sql.NullString // not of a fact
 		due   instant
 		fact  nullFactRow
 	}
@@ -57,10 +59,12 @@ func (t *tx) readStates(id dispatch.SendID) error {
 	for _, r := range rows {
 		s := read[r.row]
 		if s == nil {
-			s = &sendState{progress: dispatch.Progress{State: dispatch.State(r.state), Due: r.due.Time}}
+			s = new(sendState)
 			read[r.row] = s
 		}
-		if r.fact.key.Valid {
+		if r.state.Valid {
+			s.progress = dispatch.Progress{State: dispatch.State(r.state.String), Due: r.due.Time}
+		} else {
 			s.facts = append(s.facts, r.fact.factRow())
 		}
 	}
@@ -180,6 +184,15 @@ func (r *sendRow) record() (dispatch.Send, error) {
 
 // Send implements [dispatch.Tx].
 func (t *tx) Send(id dispatch.SendID) (dispatch.Send, error) {
+	if row := t.sendRows[id]; row != nil {
+		mine := *row
+		mine.own = bytes.Clone(row.own)
+		s, err := mine.record()
+		if err != nil {
+			return s, t.fail("reading a send", err)
+		}
+		return s, nil
+	}
 	list, err := t.readSends("reading a send", querySend, id.Batch, id.Row)
 	if err == nil && len(list) == 0 {
 		err = dispatch.ErrNotFound
@@ -197,7 +210,7 @@ func (t *tx) Sends(batch string, after int64, limit int) ([]dispatch.Send, error
 
 // Due implements [dispatch.Tx].
 func (t *tx) Due(batch string, now time.Time, limit int) ([]dispatch.Send, error) {
-	return t.readSends("reading what is due", queryDue, batch, instant{now}, max(limit, 0))
+	return t.readSends("reading what is due", t.store.dialect.queryDue(), batch, instant{now}, max(limit, 0))
 }
 
 func (t *tx) readSends(doing, query, batch string, args ...any) ([]dispatch.Send, error) {

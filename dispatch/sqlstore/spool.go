@@ -20,17 +20,17 @@ type spool struct {
 	io.ReaderAt
 	size   int64
 	digest dispatch.Digest
+	memory []byte   // the whole; nil if in a file
 	file   *os.File // nil if in memory
 }
 
 func newSpool(ctx context.Context, r io.Reader) (*spool, error) {
-	r = &reader{ctx, r}
-	head, err := io.ReadAll(io.LimitReader(r, spoolInMemory))
+	head, r, err := readHead(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	if len(head) < spoolInMemory {
-		return &spool{ReaderAt: bytes.NewReader(head), size: int64(len(head)), digest: sha256.Sum256(head)}, nil
+		return &spool{ReaderAt: bytes.NewReader(head), size: int64(len(head)), digest: sha256.Sum256(head), memory: head}, nil
 	}
 	file, err := os.CreateTemp("", "gopec-blob-")
 	if err != nil {
@@ -42,6 +42,17 @@ func newSpool(ctx context.Context, r io.Reader) (*spool, error) {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
+}
+
+// readHead returns the first part of what r gives, and a reader for the rest.
+func readHead(ctx context.Context, r io.Reader) (head []byte, rest io.Reader, err error) {
+	var b bytes.Buffer
+	if known, ok := r.(interface{ Len() int }); ok {
+		b.Grow(min(known.Len(), spoolInMemory) + bytes.MinRead)
+	}
+	rest = &reader{ctx, r}
+	_, err = b.ReadFrom(io.LimitReader(rest, spoolInMemory))
+	return b.Bytes(), rest, err
 }
 
 func (s *spool) close() error {

@@ -83,7 +83,6 @@ import (
 	"database/sql"
 	"fmt"
 	"iter"
-	"slices"
 
 	"github.com/ceralacca/go-pec/dispatch"
 )
@@ -129,7 +128,7 @@ func New(ctx context.Context, db *sql.DB, config Config) (*Store, error) {
 		s.writer = make(chan struct{}, 1)
 	}
 	if s.Blobs == nil {
-		s.Blobs = &blobs{s}
+		s.Blobs = newBlobs(s)
 	}
 	return s, s.prepare(ctx)
 }
@@ -138,7 +137,7 @@ func New(ctx context.Context, db *sql.DB, config Config) (*Store, error) {
 // has the last connection.
 func (s *Store) prepare(ctx context.Context) error {
 	s.statements = make(map[string]*sql.Stmt)
-	all := append(slices.Clone(queries), s.dialect.lockAccount)
+	all := append(s.dialect.queries(), s.dialect.lockAccount)
 	if s.dialect.insertAll != "" {
 		all = append(all, s.dialect.insertAll, s.dialect.putSmall)
 	} else {

@@ -30,6 +30,9 @@ type tx struct {
 	highest map[string]int64    // :: batch → its last row, as far as read
 	tries   map[int64]time.Time // :: number of a try → when it happened, as far as read
 
+	messageIDs map[string]*named            // as far as prefetched; nil: it names nothing
+	sendRows   map[dispatch.SendID]*sendRow // as far as prefetched
+
 	rows [insertions]rowSet // to be written
 }
 
@@ -43,6 +46,9 @@ func newTx(ctx context.Context, s *Store, sqlTx *sql.Tx, account string) *tx {
 		sends:   make(map[dispatch.SendID]*sendState),
 		highest: make(map[string]int64),
 		tries:   make(map[int64]time.Time),
+
+		messageIDs: make(map[string]*named),
+		sendRows:   make(map[dispatch.SendID]*sendRow),
 	}
 }
 
@@ -138,11 +144,13 @@ func (t *tx) trim() error {
 	for i := range t.rows {
 		waiting += len(t.rows[i].rows)
 	}
-	if max(waiting, len(t.sends), len(t.tries)) < t.store.cacheSize {
+	if max(waiting, len(t.sends), len(t.tries), len(t.messageIDs)) < t.store.cacheSize {
 		return nil
 	}
 	err := t.flush()
 	clear(t.sends)
 	clear(t.tries)
+	clear(t.messageIDs)
+	clear(t.sendRows)
 	return err
 }
