@@ -9,6 +9,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -223,8 +224,15 @@ func (c *collector) sort(ctx context.Context, p *portion, heads []MailHead) erro
 	p.last = heads[len(heads)-1].UID
 	return c.d.cfg.Store.View(ctx, c.name, func(tx Tx) error {
 		p.wanted, p.apart = nil, nil
-		for _, h := range heads {
-			f := c.newFound(p, h)
+		all := make([]*found, len(heads))
+		for i, h := range heads {
+			all[i] = c.newFound(p, h)
+		}
+		if err := prefetch(tx, references(all), false); err != nil {
+			return err
+		}
+		for i, h := range heads {
+			f := all[i]
 			switch f.class.Category {
 			case pec.CategoryDSN, pec.CategoryAnomaly:
 				if h.Size <= maxBounce {
@@ -249,6 +257,16 @@ func (c *collector) sort(ctx context.Context, p *portion, heads []MailHead) erro
 		}
 		return nil
 	})
+}
+
+// references are the Message-IDs that the headers of receipts name.
+func references(all []*found) (ids []string) {
+	for _, f := range all {
+		if f.class.Category == pec.CategoryReceipt && f.class.Reference != "" {
+			ids = append(ids, pec.BareMessageID(f.class.Reference))
+		}
+	}
+	return ids
 }
 
 func (c *collector) newFound(p *portion, h MailHead) *found {
@@ -289,22 +307,32 @@ func isKnown(tx Tx, reference string) (bool, error) {
 }
 
 // read fetches, verifies and stores what is wanted of a portion, some at a time,
-// and moves the cursor on. The next ones are fetched while some are stored.
-func (c *collector) read(ctx context.Context, s MailboxSession, p *portion) error {
+// and moves the cursor on. While some are stored, the next ones are verified and
+// matched, and those after them fetched.
+func (c *collector) read(ctx context.Context, s MailboxSession, p *portion) (err error) {
 	ctx, stop := context.WithCancel(ctx)
 	next := c.fetchNext(ctx, s, p)
+	var before *settling
 	defer func() {
 		stop()
 		if next != nil {
-			<-next.done // whoever comes next uses the session too
+			next.end() // whoever comes next uses the session too
 		}
+		err = cmp.Or(c.settled(before), err)
 	}()
-	settled := p.apart
+	apart := p.apart
 	for next != nil {
-		some, fetchErr := next.some, <-next.done
+		this := next
+		fetchErr := this.come()
 		next = nil
 		if fetchErr == nil && !c.cfg.Purge {
 			next = c.fetchNext(ctx, s, p)
+		}
+		some, fetchErr := this.some, cmp.Or(this.kept(), fetchErr)
+		if slices.ContainsFunc(some, (*found).isBounce) { // it may name what those before bring
+			if err := c.settled(before); err != nil {
+				return err
+			}
 		}
 		if err := c.matchAll(ctx, some); err != nil {
 			return err
@@ -312,12 +340,19 @@ func (c *collector) read(ctx context.Context, s MailboxSession, p *portion) erro
 		if err := c.proveAll(ctx, some); err != nil {
 			fetchErr = err
 		}
-		upTo := c.cutUnread(some, fetchErr)
-		if err := c.settle(p, append(settled, some[:upTo]...), cursorAfter(some[:upTo])); err != nil {
+		// Never two at a time: the cursor of these must not pass those before.
+		if err := c.settled(before); err != nil {
 			return err
 		}
-		settled = nil
-		c.toPurge(p, some[:upTo])
+		upTo := c.cutUnread(some, fetchErr)
+		before = c.settle(p, append(apart, some[:upTo]...), cursorAfter(some[:upTo]))
+		apart = nil
+		if c.cfg.Purge {
+			if err := c.settled(before); err != nil {
+				return err
+			}
+			c.toPurge(p, some[:upTo])
+		}
 		if fetchErr != nil {
 			return fetchErr
 		}
@@ -328,26 +363,11 @@ func (c *collector) read(ctx context.Context, s MailboxSession, p *portion) erro
 			next = c.fetchNext(ctx, s, p)
 		}
 	}
-	return c.settle(p, settled, p.last)
-}
-
-// fetching are messages that are being fetched. done is told when they are, or why
-// they can't be.
-type fetching struct {
-	some []*found
-	done chan error
-}
-
-// fetchNext begins to fetch what is wanted next; nil if that is nothing.
-func (c *collector) fetchNext(ctx context.Context, s MailboxSession, p *portion) *fetching {
-	n := min(fetchChunk, len(p.wanted))
-	if n == 0 {
-		return nil
+	if err := c.settled(before); err != nil {
+		return err
 	}
-	f := &fetching{some: p.wanted[:n], done: make(chan error, 1)}
-	p.wanted = p.wanted[n:]
-	go func() { f.done <- c.fetch(ctx, s, f.some) }()
-	return f
+	before = c.settle(p, apart, p.last)
+	return nil
 }
 
 // cursorAfter returns the UID up to which everything was read; 0 if nothing was.
@@ -386,98 +406,6 @@ func (c *collector) cutUnread(some []*found, fetchErr error) int {
 type storeError struct{ error }
 
 func (e storeError) Unwrap() error { return e.error }
-
-// Bounds of what is judged while the next messages come.
-const (
-	// smallMail is up to which size a message is judged, and proves something, out of
-	// memory, and not read back from the store.
-	smallMail = 64 << 10
-	// judges is how many messages are stored and judged at a time: waiting for the
-	// store takes longer than all the rest, and a database flushes together what it is
-	// given at the same time.
-	judges = 16
-)
-
-// fetch stores and verifies messages. It marks those that it read.
-func (c *collector) fetch(ctx context.Context, s MailboxSession, some []*found) error {
-	byUID := make(map[uint32]*found, len(some))
-	uids := make([]uint32, len(some))
-	for i, f := range some {
-		uids[i] = f.mail.ID.UID
-		byUID[uids[i]] = f
-	}
-	var judging sync.WaitGroup
-	turns := make(chan struct{}, judges)
-	err := s.Fetch(ctx, uids, func(uid uint32, size int64, r io.Reader) error {
-		f := byUID[uid]
-		if f == nil || f.read || f.raw != nil {
-			return nil
-		}
-		if size > smallMail {
-			return c.keepLarge(ctx, f, r)
-		}
-		raw, err := io.ReadAll(r)
-		if err != nil {
-			return err
-		}
-		f.raw = raw
-		turns <- struct{}{}
-		judging.Go(func() {
-			f.notKept = c.keepSmall(ctx, f)
-			<-turns
-		})
-		return nil
-	})
-	judging.Wait()
-	for _, f := range some {
-		if f.notKept != nil {
-			return storeError{f.notKept}
-		}
-	}
-	return err
-}
-
-// keepSmall stores and verifies a message that is in memory. Its error is the
-// store's.
-func (c *collector) keepSmall(ctx context.Context, f *found) error {
-	raw, size, err := c.d.cfg.Store.PutBlob(ctx, bytes.NewReader(f.raw))
-	if err != nil {
-		return err
-	}
-	f.mail.Raw, f.mail.Size = raw, size
-	c.judge(f, func() io.Reader { return bytes.NewReader(f.raw) })
-	f.read = true
-	return nil
-}
-
-// keepLarge stores a message, reads it back and verifies it.
-func (c *collector) keepLarge(ctx context.Context, f *found, r io.Reader) error {
-	in := &watchedReader{r: r}
-	raw, size, err := c.d.cfg.Store.PutBlob(ctx, in)
-	if err == nil {
-		f.mail.Raw, f.mail.Size = raw, size
-		err = c.verify(ctx, f)
-	}
-	if err != nil && in.err == nil {
-		return storeError{err}
-	}
-	f.read = err == nil
-	return err
-}
-
-// watchedReader remembers the error of a reader.
-type watchedReader struct {
-	r   io.Reader
-	err error
-}
-
-func (w *watchedReader) Read(p []byte) (int, error) {
-	n, err := w.r.Read(p)
-	if err != nil && err != io.EOF {
-		w.err = err
-	}
-	return n, err
-}
 
 // verify judges a message that was stored. A message that is refused is a result;
 // an error is the store's.
@@ -525,7 +453,16 @@ func (w *watchedReaderAt) ReadAt(p []byte, off int64) (int, error) {
 
 // matchAll finds what verified messages are about.
 func (c *collector) matchAll(ctx context.Context, some []*found) error {
+	var ids []string
+	for _, f := range some {
+		if f.read && f.receipt != nil {
+			ids = append(ids, pec.BareMessageID(f.receipt.Data().MessageID))
+		}
+	}
 	return c.d.cfg.Store.View(ctx, c.name, func(tx Tx) error {
+		if err := prefetch(tx, ids, true); err != nil {
+			return err
+		}
 		for _, f := range some {
 			if !f.read {
 				continue
@@ -618,90 +555,4 @@ func (c *collector) prove(ctx context.Context, f *found) error {
 	}
 	f.notice.Proof, f.notice.ProofMethod, f.notice.ProofDetail = proof.Result, proof.Method, proof.Reason
 	return nil
-}
-
-// settle stores what was found, and how far the folder was read.
-func (c *collector) settle(p *portion, some []*found, upTo uint32) error {
-	if len(some) == 0 && upTo == 0 {
-		return nil
-	}
-	err := c.do(c.work, func(t *transaction) error {
-		for _, f := range some {
-			if err := c.settleOne(t, f); err != nil {
-				return err
-			}
-		}
-		if upTo > 0 {
-			if t.account.Cursors == nil {
-				t.account.Cursors = make(map[string]Cursor)
-			}
-			t.account.Cursors[p.folder] = Cursor{UIDValidity: p.validity, UID: upTo}
-		}
-		return nil
-	})
-	if err == nil {
-		c.progress = true
-		for _, f := range some {
-			delete(c.unread, f.mail.ID)
-		}
-	}
-	return err
-}
-
-// settleOne stores one message that was found, and draws the consequences.
-func (c *collector) settleOne(t *transaction, f *found) error {
-	mail := f.mail
-	fact := Fact{At: t.now, Attempt: f.match.attempt, Raw: mail.Raw}
-	switch {
-	case f.notice != nil:
-		mail.Disposition = MailMatched
-		fact.Kind, fact.Key = FactNotice, noticeKey(f.notice.Signed)
-		fact.At, fact.Notice = f.notice.Instant.UTC(), f.notice
-	case f.noMatch == nil && len(f.bounce) > 0:
-		mail.Disposition = MailMatched
-		fact.Kind, fact.Key = FactBounce, bounceKey(mail.Raw)
-	case errors.Is(f.err, receipt.CodeFuture):
-		mail.Disposition, mail.Reason = MailEarly, f.err.Error()
-		if !c.early {
-			c.early = true
-			c.log().Warn("a receipt is dated in the future: the clock of this machine, or of a provider, is wrong")
-		}
-	case f.noMatch == nil && f.err != nil && !mail.Raw.IsZero():
-		mail.Disposition, mail.Reason = MailClaim, f.err.Error()
-		fact.Kind, fact.Key, fact.Reason = FactClaim, claimKey(mail.Raw), mail.Reason
-	case errors.Is(f.err, receipt.CodeNotPEC):
-		return nil // other people's mail
-	case f.err != nil:
-		mail.Disposition, mail.Reason = MailUnreadable, f.err.Error()
-	case f.class.Category != pec.CategoryReceipt || f.noMatch == nil:
-		return nil // that too, or gone before it could be fetched
-	default:
-		mail.Disposition, mail.Reason = MailOrphan, f.noMatch.Error()
-	}
-	if fact.Kind == "" {
-		t.events = append(t.events, Event{Kind: EventMail, At: t.now, Detail: string(mail.Disposition)})
-		return t.PutMail(mail)
-	}
-	mail.Send = f.match.send.ID
-	if err := t.PutMail(mail); err != nil {
-		return err
-	}
-	if _, err := t.learn(f.match.send, fact); err != nil {
-		return err
-	}
-	return rememberID(t, f)
-}
-
-// rememberID makes the provider's identifier lead to the send: bounces and
-// replies name it, since recipients see no other Message-ID.
-func rememberID(t *transaction, f *found) error {
-	if f.notice == nil || f.notice.Kind != NoticeAcceptance {
-		return nil
-	}
-	id := pec.BareMessageID(f.notice.ID)
-	_, _, err := t.SendByMessageID(id)
-	if errors.Is(err, ErrNotFound) {
-		err = t.PutMessageID(id, f.match.send.ID, f.match.attempt)
-	}
-	return err
 }

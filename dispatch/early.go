@@ -34,7 +34,7 @@ func (c *collector) lookAgain(ctx context.Context) error {
 		if err := cmp.Or(c.matchAll(ctx, []*found{f}), c.proveAll(ctx, []*found{f})); err != nil {
 			return err
 		}
-		if err := c.settle(&portion{}, []*found{f}, 0); err != nil {
+		if err := c.settled(c.settle(&portion{}, []*found{f}, 0)); err != nil {
 			return err
 		}
 	}

@@ -81,3 +81,11 @@ func noticeOf(rec *receipt.Receipt, recipient pec.Address) *Notice {
 	}
 	return n
 }
+
+// prefetch tells a transaction what it will be asked for; see [Prefetcher].
+func prefetch(tx Tx, messageIDs []string, sends bool) error {
+	if p, ok := tx.(Prefetcher); ok && len(messageIDs) > 1 {
+		return p.Prefetch(messageIDs, sends)
+	}
+	return nil
+}

@@ -19,13 +19,14 @@ type blobs struct {
 
 // PutBlob implements [dispatch.Blobs]. The whole of it is in memory.
 func (b *blobs) PutBlob(ctx context.Context, r io.Reader) (dispatch.Digest, int64, error) {
-	data, err := io.ReadAll(r)
-	if err != nil {
+	var whole bytes.Buffer
+	if _, err := io.Copy(&whole, r); err != nil {
 		return dispatch.Digest{}, 0, fmt.Errorf("memstore: reading a blob: %w", err)
 	}
 	if err := canceled(ctx); err != nil {
 		return dispatch.Digest{}, 0, err
 	}
+	data := whole.Bytes()
 	digest := dispatch.Digest(sha256.Sum256(data))
 	b.mu.Lock()
 	defer b.mu.Unlock()
