@@ -49,6 +49,8 @@ func BenchmarkRate(b *testing.B) {
 		}
 	}
 	total := float64(messages * b.N)
+	b.ReportMetric(total/bare.accepted.Seconds(), "bare-burst/s")
+	b.ReportMetric(total/durable.accepted.Seconds(), "durable-burst/s")
 	b.ReportMetric(total/bare.delivered.Seconds(), "bare/s")
 	b.ReportMetric(total/durable.delivered.Seconds(), "durable/s")
 	b.ReportMetric(bare.delivered.Seconds()/durable.delivered.Seconds(), "sustained-ratio")
