@@ -11,6 +11,10 @@ import (
 // RFC 5322, section 2.1.1.
 const maxLine = 998
 
+// keptLine is how much of a line is kept. Beyond [maxLine] it only serves to say what
+// else is wrong with the message.
+const keptLine = 64 << 10
+
 // errMessageTooLong is the error of a lineReader at its limit.
 var errMessageTooLong = errors.New("message too long")
 
@@ -23,11 +27,11 @@ type lineReader struct {
 	size  int64  // bytes read
 	count int    // lines read
 	last  byte   // the last byte read
-	kept  []byte // the beginning of a line that does not fit into the buffer
+	kept  []byte // a line that does not fit into the buffer, or its beginning
 }
 
 func newLineReader(r io.Reader, limit int64, fault func(rule error, line int)) *lineReader {
-	return &lineReader{r: bufio.NewReaderSize(r, 64<<10), limit: limit, fault: fault}
+	return &lineReader{r: bufio.NewReaderSize(r, 4<<10), limit: limit, fault: fault}
 }
 
 // next returns the next line without its line end, valid up to the next call, or
@@ -40,15 +44,9 @@ func (l *lineReader) next() (text []byte, whole bool, err error) {
 	}
 	l.count++
 	l.judge(text)
-	whole = err != bufio.ErrBufferFull
-	if !whole {
-		l.kept = append(l.kept[:0], text...)
-		text = l.kept
-	}
-	for err == bufio.ErrBufferFull && l.size <= l.limit {
-		var more []byte
-		more, err = l.r.ReadSlice('\n')
-		l.judge(more)
+	whole = true
+	if err == bufio.ErrBufferFull {
+		text, whole, err = l.rest(text)
 	}
 	if l.size > l.limit {
 		return nil, false, errMessageTooLong
@@ -64,6 +62,20 @@ func (l *lineReader) next() (text []byte, whole bool, err error) {
 		l.fault(ErrLineTooLong, l.count)
 	}
 	return text, whole, err
+}
+
+// rest reads the rest of a line that does not fit into the buffer.
+func (l *lineReader) rest(begin []byte) (text []byte, whole bool, err error) {
+	l.kept, whole, err = append(l.kept[:0], begin...), true, bufio.ErrBufferFull
+	for err == bufio.ErrBufferFull && l.size <= l.limit {
+		var more []byte
+		more, err = l.r.ReadSlice('\n')
+		l.judge(more)
+		if whole = whole && len(l.kept)+len(more) <= keptLine; whole {
+			l.kept = append(l.kept, more...)
+		}
+	}
+	return l.kept, whole, err
 }
 
 // judge counts the bytes of a line, or of a piece of one, and refuses those that

@@ -248,6 +248,8 @@ func TestReadEnvelopeRefuses(t *testing.T) {
 		{"999 bytes", "too long a line", change(t, plain, "Buongiorno.", strings.Repeat("x", 999)), pec.ErrLineTooLong, "", 10},
 		{"999 bytes in the head", "too long a line", with("X-Long: " + strings.Repeat("x", 991)), pec.ErrLineTooLong, "", 3},
 		{"a very long line", "too long a line", change(t, plain, "Buongiorno.", strings.Repeat("x", 70_000)), pec.ErrLineTooLong, "", 10},
+		{"6 kB in the head", "what else is wrong is told too", with("X-Long: " + strings.Repeat("x", 6_000) + "\nX-TipoRicevuta: Breve"), pec.ErrReceiptType, "X-TipoRicevuta", 4},
+		{"70 kB in the head", "bounded", with("X-Long: " + strings.Repeat("x", 70_000)), pec.ErrHead, "", 3},
 		{"field without colon", "a head", with("Urgente"), pec.ErrHead, "", 3},
 		{"blank before a colon", "a head", with("Urgent : 1"), pec.ErrHead, "", 3},
 		{"line of blanks in the head", "where does it end?", with("X: 1\n \t"), pec.ErrHead, "", 4},
