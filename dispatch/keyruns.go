@@ -6,40 +6,30 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"os"
+
+	"github.com/ceralacca/go-pec/internal/tempfile"
 )
 
 // keyRuns are sorted runs of uses of keys, one after another in a temporary file.
-// All are of the same length but the last. The file has no name (where the system
-// allows that) and goes with the process.
+// All are of the same length but the last.
 type keyRuns struct {
-	file   *os.File
-	path   string // to be removed on closing; empty if it is already
-	length int64  // of a run, in uses
-	n      int64  // uses in all
+	file   *tempfile.File
+	length int64 // of a run, in uses
+	n      int64 // uses in all
 }
 
 // useBytes is the size of a use in the file.
 const useBytes = 16
 
 func newKeyRuns(length int64) (*keyRuns, error) {
-	file, err := os.CreateTemp("", "gopec-keys-")
+	file, err := tempfile.Create("gopec-keys-")
 	if err != nil {
 		return nil, fmt.Errorf("dispatch: creating a temporary file: %w", err)
 	}
-	r := &keyRuns{file: file, length: length}
-	if os.Remove(file.Name()) != nil {
-		r.path = file.Name()
-	}
-	return r, nil
+	return &keyRuns{file: file, length: length}, nil
 }
 
-func (r *keyRuns) close() {
-	r.file.Close()
-	if r.path != "" {
-		os.Remove(r.path)
-	}
-}
+func (r *keyRuns) close() { r.file.Close() }
 
 // write appends a run.
 func (r *keyRuns) write(run []keyUse) error {

@@ -7,9 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/ceralacca/go-pec/dispatch"
+	"github.com/ceralacca/go-pec/internal/tempfile"
 )
 
 // spoolInMemory is up to which size a blob waits in memory.
@@ -20,8 +20,8 @@ type spool struct {
 	io.ReaderAt
 	size   int64
 	digest dispatch.Digest
-	memory []byte   // the whole; nil if in a file
-	file   *os.File // nil if in memory
+	memory []byte         // the whole; nil if in a file
+	file   *tempfile.File // nil if in memory
 }
 
 func newSpool(ctx context.Context, r io.Reader) (*spool, error) {
@@ -32,7 +32,7 @@ func newSpool(ctx context.Context, r io.Reader) (*spool, error) {
 	if len(head) < spoolInMemory {
 		return &spool{ReaderAt: bytes.NewReader(head), size: int64(len(head)), digest: sha256.Sum256(head), memory: head}, nil
 	}
-	file, err := os.CreateTemp("", "gopec-blob-")
+	file, err := tempfile.Create("gopec-blob-")
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: creating a temporary file: %w", err)
 	}
@@ -59,7 +59,7 @@ func (s *spool) close() error {
 	if s.file == nil {
 		return nil
 	}
-	return errors.Join(s.file.Close(), os.Remove(s.file.Name()))
+	return s.file.Close()
 }
 
 // copyDigesting writes what r gives, and returns its digest and size.

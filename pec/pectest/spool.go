@@ -5,17 +5,16 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"os"
 	"runtime"
 	"sync"
+
+	"github.com/ceralacca/go-pec/internal/tempfile"
 )
 
 // spool keeps the bytes of messages in a temporary file, so that a network holds
-// any number of them in little memory, and each of them once. The file has no
-// name (where the system allows that) and goes with the process.
+// any number of them in little memory, and each of them once.
 type spool struct {
-	file *os.File
-	path string // to be removed on closing; empty if it is already
+	file *tempfile.File
 
 	mu   sync.Mutex
 	free []uint32 // blocks
@@ -25,24 +24,14 @@ type spool struct {
 const blockSize = 4 << 10
 
 func newSpool() (*spool, error) {
-	file, err := os.CreateTemp("", "pectest-spool-*")
+	file, err := tempfile.Create("pectest-spool-")
 	if err != nil {
 		return nil, fmt.Errorf("making the spool: %w", err)
 	}
-	s := &spool{file: file}
-	if os.Remove(file.Name()) != nil {
-		s.path = file.Name()
-	}
-	return s, nil
+	return &spool{file: file}, nil
 }
 
-func (s *spool) close() error {
-	err := s.file.Close()
-	if s.path != "" {
-		os.Remove(s.path)
-	}
-	return err
-}
+func (s *spool) close() error { return s.file.Close() }
 
 // take returns blocks that nothing uses.
 func (s *spool) take(n int) []uint32 {
