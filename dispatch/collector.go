@@ -45,16 +45,16 @@ const maxFetches = 3
 func (w *worker) collectLoop(ctx, work context.Context) {
 	c := &collector{worker: w, work: work, unread: make(map[MailID]int), refused: make(map[string]bool), stored: make(map[string][]storedMail), early: true}
 	for failures := 0; ctx.Err() == nil; {
-		if c.isSuspended(ctx) {
-			napUnless(ctx, longNap, c.resumed)
-			continue
-		}
 		err := c.session(ctx)
 		if ctx.Err() != nil {
 			return
 		}
+		if errors.Is(err, errSuspended) {
+			napUnless(ctx, longNap, c.resumed)
+			continue
+		}
 		if errors.Is(err, ErrAuth) {
-			w.suspend("IMAP login refused")
+			w.suspend(ctx, "IMAP login refused")
 			continue
 		}
 		if c.progress {
@@ -69,14 +69,9 @@ func (w *worker) collectLoop(ctx, work context.Context) {
 	}
 }
 
-func (c *collector) isSuspended(ctx context.Context) bool {
-	account, err := c.d.Account(ctx, c.cfg.Address)
-	return err == nil && account.Suspended != ""
-}
-
 // session reads over one connection, until ctx ends or something fails.
 func (c *collector) session(ctx context.Context) error {
-	s, err := c.cfg.Mailbox.Open(ctx)
+	s, err := c.openMailbox(ctx)
 	if err != nil {
 		return err
 	}

@@ -159,7 +159,7 @@ func (w *worker) fileLast(ctx context.Context) {
 }
 
 func (w *worker) fileRest(ctx context.Context) error {
-	s, err := w.cfg.Mailbox.Open(ctx)
+	s, err := w.openMailbox(ctx)
 	if err != nil {
 		return err
 	}

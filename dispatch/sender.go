@@ -225,7 +225,10 @@ func (s *sender) send(ctx context.Context, c *connection, t *tried) (rest time.D
 	if ctx.Err() != nil {
 		return 0
 	}
-	if err := s.open(ctx, c); err != nil {
+	switch err := s.open(ctx, c); {
+	case errors.Is(err, errSuspended):
+		return 0
+	case err != nil:
 		return s.failed(ctx, c, "connecting to send", err)
 	}
 	err := s.submit(c, t)
@@ -253,6 +256,9 @@ func (s *sender) open(ctx context.Context, c *connection) error {
 	if c.session != nil {
 		return nil
 	}
+	if err := s.mayLogin(ctx); err != nil {
+		return err
+	}
 	session, err := s.cfg.Submitter.Open(ctx)
 	if err == nil {
 		c.session = session
@@ -267,7 +273,7 @@ func (s *sender) failed(ctx context.Context, c *connection, what string, err err
 		return 0
 	}
 	if errors.Is(err, ErrAuth) {
-		s.suspend("SMTP login refused")
+		s.suspend(ctx, "SMTP login refused")
 		return 0
 	}
 	c.failures++
@@ -276,23 +282,6 @@ func (s *sender) failed(ctx context.Context, c *connection, what string, err err
 	now := s.d.now()
 	s.d.cfg.Observe(Event{Kind: EventConnection, At: now, Account: s.name, Detail: what, Until: now.Add(wait)})
 	return wait
-}
-
-// suspend keeps the account from working until a person resumes it.
-func (w *worker) suspend(reason string) {
-	err := w.do(context.Background(), func(t *transaction) error { return t.suspend(reason) })
-	if err != nil {
-		w.log().Error("suspending an account", slog.Any("error", err))
-	}
-}
-
-func (t *transaction) suspend(reason string) error {
-	if t.account.Suspended != "" {
-		return nil
-	}
-	t.account.Suspended = reason
-	t.events = append(t.events, Event{Kind: EventSuspended, At: t.now, Cause: receipt.CauseAuth, Detail: reason})
-	return t.audit("suspend-account", SendID{}, reason)
 }
 
 // submit hands one message over and writes down what became of it.
