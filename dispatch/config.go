@@ -41,8 +41,9 @@ type Config struct {
 	Poll time.Duration
 	// Now tells the time. Nil means time.Now.
 	Now func() time.Time
-	// Observe, if not nil, is called with each event, after it was stored. Calls
-	// for one account come one at a time, and hold the account's work up.
+	// Observe, if not nil, is called with each event, after what it tells was stored.
+	// Calls come from several goroutines, at the same time even for one account, and
+	// hold its work up. Observe may call the dispatcher.
 	Observe func(Event)
 	// Logger is told what happens, without addresses, subjects, bodies or
 	// passwords. Nil logs nothing.
