@@ -26,10 +26,10 @@ var ErrNotApproved = errors.New("dispatch: not approved")
 // leave. It is asked again before each message. Its error wraps [ErrNotApproved]
 // and says what is missing.
 //
-// It may change its mind as time passes: while it keeps a batch in [PhaseApproved]
-// from leaving, it is asked about once a second, so it should be quick. A batch comes
-// into that phase by a sign-off with which the policy lets it leave: see
-// [Dispatcher.Approve].
+// It may change its mind as time passes, and let a batch leave in office hours that
+// was signed off at night: while it keeps one that somebody signed off from leaving,
+// it is asked about once a second, so it should be quick. About a batch that nobody
+// signed off it is not asked: that never leaves.
 type ApprovalPolicy func(b Batch, now time.Time) error
 
 // SingleApproval asks for one sign-off, by anybody.

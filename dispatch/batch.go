@@ -36,8 +36,9 @@ func (d *Dispatcher) Batches(ctx context.Context, account pec.Address) ([]Batch,
 
 // Approve signs a batch off in the name of the context's actor. The digest is
 // that of the batch as the actor saw it: if it is not the batch's, nothing is
-// signed. validFor is how long the sign-off counts; 0 is for ever. The batch may
-// leave once the policy is satisfied.
+// signed. validFor is how long the sign-off counts; 0 is for ever. The batch leaves
+// as soon as the policy lets it, which may be later, and without anybody's doing:
+// when the hour has come that it waits for.
 func (d *Dispatcher) Approve(ctx context.Context, account pec.Address, name string, digest Digest, validFor time.Duration) error {
 	return d.act(ctx, account, name, "approve", func(t *transaction, b *Batch) error {
 		if b.Phase != PhaseReady && b.Phase != PhaseApproved {

@@ -12,12 +12,14 @@ import (
 // is nothing, the look also says what to wait for, so that an account with nothing
 // to send costs the store nothing.
 type look struct {
+	at  time.Time
 	due []*tried // what may leave now
 	// next is when to look again if nobody says so before; zero if nothing is known
 	// to become due. Whatever anybody does to the account wakes its worker: see
 	// [Dispatcher.watch].
 	next time.Time
-	// refused are batches that the policy keeps from leaving. It may allow them at
+	// refused are batches that the policy keeps from leaving, though somebody signed
+	// them off. It may allow them at
 	// any time, and nobody would tell, so it is asked again; the store is not.
 	refused []Batch
 }
@@ -59,6 +61,8 @@ func (l *look) nap(now time.Time) time.Duration {
 // isOver reports, after a nap, whether to look again.
 func (l *look) isOver(policy ApprovalPolicy, now time.Time) bool {
 	switch {
+	case now.Before(l.at): // the clock was set back: next may be far away now
+		return true
 	case !l.next.IsZero() && !now.Before(l.next):
 		return true
 	case len(l.refused) > 0:
@@ -76,7 +80,7 @@ func (s *sender) look(ctx context.Context) (look, error) {
 	now := s.d.now()
 	busy := s.busy() // first: what leaves from now on, the view may not see
 	err := s.d.cfg.Store.View(ctx, s.name, func(tx Tx) error {
-		l = look{}
+		l = look{at: now}
 		account, err := tx.Account()
 		if err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ceralacca/go-pec/dispatch"
+	"github.com/ceralacca/go-pec/pec"
 	"github.com/ceralacca/go-pec/pec/pectest"
 )
 
@@ -363,6 +364,109 @@ func TestComesBack(t *testing.T) {
 		}
 		if late := b.lastAccepted().at.Sub(broke); late > time.Second {
 			t.Errorf("it left %v after it came back", late)
+		}
+	})
+}
+
+// TestSignedOffBeforeHours has a batch signed off at an hour at which the policy lets
+// nothing leave, and by one person after another. It leaves by itself when it may.
+func TestSignedOffBeforeHours(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		opening := epoch.Add(10 * time.Hour)
+		store, b := newStore(), newBox(t)
+		cfg := config(b, store)
+		cfg.Policy = func(b dispatch.Batch, now time.Time) error {
+			if now.Before(opening) {
+				return fmt.Errorf("%w: not in office hours", dispatch.ErrNotApproved)
+			}
+			return dispatch.FourEyes(b, now)
+		}
+		d := newDispatcher(t, cfg)
+		ofOne, ofTwo, unsigned := ready(t, store, "one", 3), ready(t, store, "two", 3), ready(t, store, "unsigned", 3)
+		defer start(t, d)()
+		anna := dispatch.WithActor(t.Context(), ofOne.Creator)
+		for _, batch := range []dispatch.Batch{ofOne, ofTwo} {
+			if err := d.Approve(anna, account, batch.Name, batch.Digest, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		approve(t, d, ofTwo)
+		time.Sleep(9 * time.Hour)
+		if n := b.sent(); n != 0 {
+			t.Errorf("%d messages left before office hours", n)
+		}
+		time.Sleep(2 * time.Hour)
+		checkCounts(t, d, "two", counts{dispatch.Delivered: 3})
+		checkCounts(t, d, "one", counts{dispatch.Prepared: 3})
+		checkCounts(t, d, "unsigned", counts{dispatch.Prepared: 3})
+		for name, want := range map[string]dispatch.BatchPhase{"two": dispatch.PhaseApproved, "one": dispatch.PhaseReady, unsigned.Name: dispatch.PhaseReady} {
+			if batch, err := d.Batch(t.Context(), account, name); err != nil || batch.Phase != want {
+				t.Errorf("batch %s is %s, %v; want %s", name, batch.Phase, err, want)
+			}
+		}
+		approve(t, d, ofOne)
+		time.Sleep(time.Minute)
+		checkCounts(t, d, "one", counts{dispatch.Delivered: 3})
+	})
+}
+
+// TestClockSetBack has the clock go back by hours while a connection that failed is
+// about to be tried again.
+func TestClockSetBack(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store, b := newStore(), newBox(t)
+		var back atomic.Int64
+		cfg := config(b, store)
+		cfg.Accounts[0].Mailbox = nil
+		cfg.Now = func() time.Time { return time.Now().Add(-time.Duration(back.Load())) }
+		var down atomic.Bool
+		down.Store(true)
+		b.login = func() error {
+			if down.Load() {
+				return io.ErrUnexpectedEOF
+			}
+			return nil
+		}
+		time.Sleep(24 * time.Hour)
+		d := newDispatcher(t, cfg)
+		approve(t, d, readyAt(t, store, "b", 1, epoch))
+		defer start(t, d)()
+		time.Sleep(10 * time.Second)
+		back.Store(int64(6 * time.Hour))
+		down.Store(false)
+		time.Sleep(30 * time.Minute)
+		if b.sent() != 1 {
+			t.Errorf("%d messages left within half an hour, want 1", b.sent())
+		}
+	})
+}
+
+// TestObserveActs has the observer call the dispatcher, as somebody's program may.
+func TestObserveActs(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store, b := newStore(), newBox(t)
+		cfg := config(b, store)
+		var d *dispatch.Dispatcher
+		var acts atomic.Int64
+		cfg.Observe = func(e dispatch.Event) {
+			for _, act := range []func(context.Context, pec.Address, string) error{d.Pause, d.Resume} {
+				if err := act(by(t), account, "b"); err != nil {
+					t.Error(err)
+				}
+			}
+			if err := d.ResumeAccount(by(t), account); err != nil {
+				t.Error(err)
+			}
+			acts.Add(1)
+		}
+		b.fetched = failTimes(1)
+		d = newDispatcher(t, cfg)
+		approve(t, d, ready(t, store, "b", 20))
+		defer start(t, d)()
+		time.Sleep(time.Hour)
+		checkCounts(t, d, "b", counts{dispatch.Delivered: 20})
+		if acts.Load() == 0 {
+			t.Error("nothing was observed")
 		}
 	})
 }

@@ -68,7 +68,8 @@ func (s *sender) feed(ctx context.Context) {
 			if ctx.Err() == nil {
 				s.log().Error("looking for what is due", slog.Any("error", err))
 			}
-			found = look{next: s.d.now().Add(firstReconnect)}
+			now := s.d.now()
+			found = look{at: now, next: now.Add(firstReconnect)}
 		}
 		for _, t := range found.due {
 			now := s.d.now()
@@ -145,18 +146,23 @@ func (s *sender) letGo(id SendID) {
 	delete(s.inHand, id)
 }
 
-// mayLeave says why the sends of a batch may not leave, or nil.
-func (b *Batch) mayLeave(policy ApprovalPolicy, now time.Time) error {
+// letLeave says why the sends of a batch may not leave, or nil: then it is approved, if
+// it was not before.
+func (b *Batch) letLeave(policy ApprovalPolicy, now time.Time) error {
 	if err := b.held(); err != nil {
 		return err
 	}
-	return policy(*b, now)
+	if err := policy(*b, now); err != nil {
+		return err
+	}
+	b.Phase = PhaseApproved
+	return nil
 }
 
 // held says what keeps the sends of a batch until a person acts, or nil.
 func (b *Batch) held() error {
 	switch {
-	case b.Phase != PhaseApproved:
+	case b.Phase != PhaseApproved && (b.Phase != PhaseReady || len(b.Approvals) == 0):
 		return fmt.Errorf("%w: batch is %s", ErrNotApproved, b.Phase)
 	case b.Paused:
 		return fmt.Errorf("%w: batch is paused", ErrNotApproved)
@@ -411,7 +417,7 @@ func (s *sender) mayLeave(tx *transaction, t *tried) error {
 	if err != nil {
 		return err
 	}
-	if err := batch.mayLeave(s.d.cfg.Policy, tx.now); err != nil {
+	if err := batch.letLeave(s.d.cfg.Policy, tx.now); err != nil {
 		return refusal{err}
 	}
 	if progress.State != Prepared || progress.Due.IsZero() || progress.Due.After(tx.now) || tx.account.Suspended != "" {

@@ -237,9 +237,11 @@ const (
 	// PhaseExpanding: its sends are being made. One that was interrupted is made
 	// anew, and makes the same.
 	PhaseExpanding BatchPhase = "expanding"
-	// PhaseReady: all its sends are there, and their digest; it waits for sign-off.
+	// PhaseReady: all its sends are there, and their digest; it waits for sign-off, or
+	// was signed off, and waits for what else the policy asks for.
 	PhaseReady BatchPhase = "ready"
-	// PhaseApproved: it may leave.
+	// PhaseApproved: it was signed off, and the policy let it leave. The policy is
+	// asked again before each message.
 	PhaseApproved BatchPhase = "approved"
 	// PhaseCanceled: what did not leave never will.
 	PhaseCanceled BatchPhase = "canceled"
