@@ -479,23 +479,31 @@ func testPostfixUnheard(t *testing.T, p *postfix) {
 			}
 			return ""
 		})
+		line := startLine(t, p.SMTPS())
 		c := p.config()
-		c.FinalTimeout = shortly
+		c.Addr, c.FinalTimeout = line.Addr().String(), shortly
 		session := open(t, c)
-		got := session.Submit(t.Context(), submission(numbered(2)), commitOK)
+		got := session.Submit(t.Context(), submission(numbered(2)), func() error {
+			line.cutAtAnswer()
+			return nil
+		})
 		if got.Outcome != dispatch.OutcomeUnknown || !got.Broken {
 			t.Errorf("Submit = %s; want %s, broken", describe(got), dispatch.OutcomeUnknown)
 		}
 		close(givenUp)
+		<-line.ended // with the answer: before it, the message is in no queue
 	})
 	if got := p.numbers(); !slices.Equal(got, []string{"1", "2"}) {
 		t.Errorf("messages arrived: %q; want both", got)
 	}
 }
 
-// line is a connection to a server that can be cut.
+// line is a connection to a server that can be cut. It hears the server out when the
+// client has given up.
 type line struct {
 	net.Listener
+	ended chan struct{} // closed once the server can't say anything any more
+
 	mu  sync.Mutex
 	cut bool
 }
@@ -506,9 +514,10 @@ func startLine(t *testing.T, server string) *line {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &line{Listener: listener}
+	l := &line{Listener: listener, ended: make(chan struct{})}
 	var serving sync.WaitGroup
 	serving.Go(func() {
+		defer close(l.ended)
 		client, err := l.Accept()
 		if err != nil {
 			return
@@ -519,7 +528,7 @@ func startLine(t *testing.T, server string) *line {
 			return
 		}
 		defer upstream.Close()
-		serving.Go(func() { io.Copy(upstream, client); upstream.Close() })
+		serving.Go(func() { io.Copy(upstream, client); upstream.(*net.TCPConn).CloseWrite() })
 		buf := make([]byte, 4096)
 		for {
 			n, err := upstream.Read(buf)
