@@ -155,7 +155,9 @@ type Tx interface {
 	Audit(after int64, limit int) ([]AuditEntry, error)
 }
 
-// Prefetcher is what a Tx may be besides, to save round trips to a database.
+// Prefetcher is what a Tx may be besides, to save round trips to a database. None has
+// to be: dispatch asks for the same things one by one, and gets the same answers. A Tx
+// is asked whether it is one, so a store that wraps another's hands it on or loses it.
 type Prefetcher interface {
 	// Prefetch is told for which Message-IDs SendByMessageID will be asked, and
 	// whether Send will be for the sends that they name. There are some hundred at

@@ -49,6 +49,7 @@ func (t *tx) SendByMessageID(messageID string) (id dispatch.SendID, attempt int,
 
 // Prefetch implements [dispatch.Prefetcher].
 func (t *tx) Prefetch(messageIDs []string, sends bool) error {
+	messageIDs = slices.Compact(slices.Sorted(slices.Values(messageIDs))) // most sends have several receipts
 	if len(messageIDs) > t.store.cacheSize {
 		return nil
 	}

@@ -43,10 +43,12 @@
 // disk. It reads what it needs once, the sends of neighbouring rows together, and
 // writes everything in one statement at its end: ten sends that went through a step
 // take about as many round trips as one, which is six, and one flush. What comes
-// while it is flushed shares the next transaction. One setting of the server is
-// worth having: idle_in_transaction_session_timeout, of a few seconds, ends the
-// transaction of a process that was stopped in the middle of one, and with it the
-// lock on the account.
+// while it is flushed shares the next transaction. Which sends some receipts are
+// about is read in two round trips, however many they are ([dispatch.Prefetcher]).
+//
+// One setting of the server is worth having: idle_in_transaction_session_timeout, of
+// a few seconds, ends the transaction of a process that was stopped in the middle of
+// one, and with it the lock on the account.
 //
 // Tables are made where the search path of the connection says. All keys but those
 // of blobs begin with the account, so that, from some hundred million sends on,
@@ -72,8 +74,11 @@
 //
 // # Large values
 //
-// Messages as received and attachments are kept in the database in chunks, or, with
-// [Config.Blobs], somewhere else, such as a [Folder]. For an object storage (S3 and
+// Messages as received and attachments are kept in the database in chunks of 256 KiB,
+// or, with [Config.Blobs], somewhere else, such as a [Folder]. In the database, those
+// of one chunk that are put at the same time, most receipts among them, are written
+// together, up to 64 with one flush. Each that is put returns after the flush, and
+// one that fails or is given up does not keep the others from being written. For an object storage (S3 and
 // the like) write a [dispatch.Blobs] of two methods: upload under the digest, once
 // it is known, and return when the upload is confirmed.
 package sqlstore

@@ -74,6 +74,12 @@ var brokenStores = []brokenStore{
 	{"mail stays as it was", "mail", func(b *broken) {
 		b.tx = func(tx dispatch.Tx) dispatch.Tx { return stubborn{tx} }
 	}},
+	{"what was prefetched is out of date", "prefetch", func(b *broken) {
+		b.tx = func(tx dispatch.Tx) dispatch.Tx { return outdated{tx, make(map[string]bool)} }
+	}},
+	{"what was prefetched is given away", "prefetch", func(b *broken) {
+		b.tx = func(tx dispatch.Tx) dispatch.Tx { return &sharing{Tx: tx} }
+	}},
 	{"a refusal ends the transaction", "goingon", func(b *broken) {
 		b.update = func(_ string, update updater, f func(dispatch.Tx) error) error {
 			return update(func(tx dispatch.Tx) error {
@@ -435,6 +441,51 @@ func (t local) Mail(id dispatch.MailID) (dispatch.Mail, error) {
 	m, err := t.Tx.Mail(id)
 	m.Found = m.Found.In(time.FixedZone("CET", 60*60))
 	return m, err
+}
+
+// outdated remembers which Message-IDs were not there.
+type outdated struct {
+	dispatch.Tx
+	missing map[string]bool
+}
+
+func (t outdated) Prefetch(messageIDs []string, _ bool) error {
+	for _, name := range messageIDs {
+		_, _, err := t.Tx.SendByMessageID(name)
+		t.missing[name] = errors.Is(err, dispatch.ErrNotFound)
+	}
+	return nil
+}
+
+func (t outdated) SendByMessageID(name string) (dispatch.SendID, int, error) {
+	if t.missing[name] {
+		return dispatch.SendID{}, 0, dispatch.ErrNotFound
+	}
+	return t.Tx.SendByMessageID(name)
+}
+
+// sharing gives everybody the same copy of the send that was prefetched.
+type sharing struct {
+	dispatch.Tx
+	send dispatch.Send
+}
+
+func (t *sharing) Prefetch(messageIDs []string, _ bool) error {
+	id, _, err := t.Tx.SendByMessageID(messageIDs[0])
+	if err == nil {
+		t.send, err = t.Tx.Send(id)
+	}
+	if errors.Is(err, dispatch.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+func (t *sharing) Send(id dispatch.SendID) (dispatch.Send, error) {
+	if t.send.ID == id {
+		return t.send, nil
+	}
+	return t.Tx.Send(id)
 }
 
 // merging keeps the counts of before if there are none.

@@ -12,7 +12,8 @@
 //		})
 //	}
 //
-// [Run] is for every store. [RunCrash] is for a store that outlives its process,
+// [Run] is for every store, also for those whose transactions are a
+// [dispatch.Prefetcher], which none has to be. [RunCrash] is for a store that outlives its process,
 // [RunLargeBlob] for one that never has a large value in memory. [Faulty] is for
 // the tests of whoever uses a store: it fails when told to.
 //
@@ -58,6 +59,7 @@ var checks = []struct {
 	{"progress", checkProgress},
 	{"due", checkDue},
 	{"messageids", checkMessageIDs},
+	{"prefetch", checkPrefetch},
 	{"facts", checkFacts},
 	{"lasttries", checkLastTries},
 	{"mail", checkMail},
