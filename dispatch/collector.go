@@ -9,7 +9,6 @@ import (
 	"io"
 	"iter"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -145,7 +144,8 @@ func (c *collector) readFolder(ctx context.Context, s MailboxSession, folder str
 	if err != nil {
 		return err
 	}
-	after := account.Cursors[folder]
+	stored := account.Cursors[folder]
+	after := stored
 	if after.UIDValidity != state.UIDValidity {
 		after = Cursor{UIDValidity: state.UIDValidity} // the folder was made anew
 	}
@@ -157,14 +157,15 @@ func (c *collector) readFolder(ctx context.Context, s MailboxSession, folder str
 		if len(heads) == 0 {
 			return c.purge(s, folder, state.UIDValidity)
 		}
-		p := &portion{folder: folder, validity: state.UIDValidity}
+		p := &portion{folder: folder, validity: state.UIDValidity, stored: stored}
 		if err := c.sort(ctx, p, heads); err != nil {
 			return err
 		}
 		if err := c.read(ctx, s, p); err != nil {
 			return err
 		}
-		after.UID = heads[len(heads)-1].UID
+		after.UID = p.last
+		stored = after
 	}
 }
 
@@ -191,6 +192,7 @@ type portion struct {
 	folder   string
 	validity uint32
 	last     uint32 // UID of the last message
+	stored   Cursor // the folder's, when all that was handed in is stored
 	wanted   []*found
 	apart    []*found // what is settled without being fetched
 }
@@ -301,78 +303,6 @@ func isKnown(tx Tx, reference string) (bool, error) {
 	return err == nil, err
 }
 
-// read fetches, verifies and stores what is wanted of a portion, some at a time,
-// and moves the cursor on. While some are stored, the next ones are verified and
-// matched, and those after them fetched.
-func (c *collector) read(ctx context.Context, s MailboxSession, p *portion) (err error) {
-	ctx, stop := context.WithCancel(ctx)
-	next := c.fetchNext(ctx, s, p)
-	var before *settling
-	defer func() {
-		stop()
-		if next != nil {
-			next.end() // whoever comes next uses the session too
-		}
-		err = cmp.Or(c.settled(before), err)
-	}()
-	apart := p.apart
-	for next != nil {
-		this := next
-		fetchErr := this.come()
-		next = nil
-		if fetchErr == nil && !c.cfg.Purge {
-			next = c.fetchNext(ctx, s, p)
-		}
-		some, fetchErr := this.some, cmp.Or(this.kept(), fetchErr)
-		if slices.ContainsFunc(some, (*found).isBounce) { // it may name what those before bring
-			if err := c.settled(before); err != nil {
-				return err
-			}
-		}
-		if err := c.matchAll(ctx, some); err != nil {
-			return err
-		}
-		if err := c.proveAll(ctx, some); err != nil {
-			fetchErr = err
-		}
-		// Never two at a time: the cursor of these must not pass those before.
-		if err := c.settled(before); err != nil {
-			return err
-		}
-		upTo := c.cutUnread(some, fetchErr)
-		before = c.settle(p, append(apart, some[:upTo]...), cursorAfter(some[:upTo]))
-		apart = nil
-		if c.cfg.Purge {
-			if err := c.settled(before); err != nil {
-				return err
-			}
-			c.toPurge(p, some[:upTo])
-		}
-		if fetchErr != nil {
-			return fetchErr
-		}
-		if c.cfg.Purge {
-			if err := c.purge(s, p.folder, p.validity); err != nil {
-				return err
-			}
-			next = c.fetchNext(ctx, s, p)
-		}
-	}
-	if err := c.settled(before); err != nil {
-		return err
-	}
-	before = c.settle(p, apart, p.last)
-	return nil
-}
-
-// cursorAfter returns the UID up to which everything was read; 0 if nothing was.
-func cursorAfter(some []*found) uint32 {
-	if len(some) == 0 {
-		return 0
-	}
-	return some[len(some)-1].mail.ID.UID
-}
-
 // cutUnread returns how many messages, from the first, are dealt with. One that
 // could not be fetched time and again is set apart; one that is gone is done.
 func (c *collector) cutUnread(some []*found, fetchErr error) int {
@@ -458,12 +388,18 @@ func (c *collector) matchAll(ctx context.Context, some []*found) error {
 		if err := prefetch(tx, ids, true); err != nil {
 			return err
 		}
-		for _, f := range some {
-			if !f.read {
-				continue
-			}
-			if err := c.matchOne(tx, f); err != nil {
-				return err
+		named := make(map[string]match) // by acceptances among them, :: identifier
+		for _, bounces := range []bool{false, true} {
+			for _, f := range some {
+				if !f.read || f.isBounce() != bounces {
+					continue
+				}
+				if err := c.matchOne(tx, f, named); err != nil {
+					return err
+				}
+				if f.isAcceptance() {
+					named[pec.BareMessageID(f.notice.ID)] = f.match
+				}
 			}
 		}
 		return nil
@@ -485,7 +421,7 @@ func (c *collector) proveAll(ctx context.Context, some []*found) error {
 	return nil
 }
 
-func (c *collector) matchOne(tx Tx, f *found) error {
+func (c *collector) matchOne(tx Tx, f *found, named map[string]match) error {
 	var err error
 	switch {
 	case f.receipt != nil:
@@ -498,10 +434,10 @@ func (c *collector) matchOne(tx Tx, f *found) error {
 		if err == nil {
 			f.notice = noticeOf(f.receipt, f.match.send.Recipient)
 		}
-	case len(f.bounce) > 0:
-		f.match, err = matchAny(tx, f.bounce)
+	case f.isBounce():
+		f.match, err = matchAny(tx, f.bounce, named)
 	case f.err != nil && f.class.Reference != "":
-		f.match, err = matchAny(tx, []string{f.class.Reference})
+		f.match, err = matchAny(tx, []string{f.class.Reference}, nil)
 	default:
 		err = errNoMatch
 	}
@@ -511,9 +447,13 @@ func (c *collector) matchOne(tx Tx, f *found) error {
 	return err
 }
 
-// matchAny finds a send by an identifier that is no evidence.
-func matchAny(tx Tx, ids []string) (match, error) {
+// matchAny finds a send by an identifier that is no evidence, but known to the store,
+// or about to be.
+func matchAny(tx Tx, ids []string, named map[string]match) (match, error) {
 	for _, id := range ids {
+		if m, ok := named[pec.BareMessageID(id)]; ok {
+			return m, nil
+		}
 		sendID, attempt, err := tx.SendByMessageID(pec.BareMessageID(id))
 		if errors.Is(err, ErrNotFound) {
 			continue

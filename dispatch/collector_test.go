@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -357,15 +358,17 @@ func TestTimeouts(t *testing.T) {
 	})
 }
 
+// bounceOf is a report of an ordinary mail system that a message failed.
+func bounceOf(id string) string {
+	return strings.ReplaceAll("From: MAILER-DAEMON@mail.example\nTo: studio@pec.alfa.example\nSubject: Undelivered\nMIME-Version: 1.0\n"+
+		"Content-Type: multipart/report; report-type=delivery-status; boundary=r\n\n--r\nContent-Type: text/plain\n\nno such user\n"+
+		"--r\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mail.example\n\nFinal-Recipient: rfc822; x\nAction: failed\nStatus: 5.1.1\n"+
+		"--r\nContent-Type: text/rfc822-headers\n\nMessage-ID: <"+id+">\nSubject: x\n\n--r--\n", "\n", "\r\n")
+}
+
 // TestBounce has an ordinary mail system report a failure, plainly and wrapped in
 // an anomaly envelope. It names the provider's identifier.
 func TestBounce(t *testing.T) {
-	report := func(id string) string {
-		return strings.ReplaceAll("From: MAILER-DAEMON@mail.example\nTo: studio@pec.alfa.example\nSubject: Undelivered\nMIME-Version: 1.0\n"+
-			"Content-Type: multipart/report; report-type=delivery-status; boundary=r\n\n--r\nContent-Type: text/plain\n\nno such user\n"+
-			"--r\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mail.example\n\nFinal-Recipient: rfc822; x\nAction: failed\nStatus: 5.1.1\n"+
-			"--r\nContent-Type: text/rfc822-headers\n\nMessage-ID: <"+id+">\nSubject: x\n\n--r--\n", "\n", "\r\n")
-	}
 	for _, wrapped := range []bool{false, true} {
 		t.Run(fmt.Sprintf("wrapped=%v", wrapped), func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
@@ -380,7 +383,7 @@ func TestBounce(t *testing.T) {
 				defer start(t, d)()
 				time.Sleep(2 * time.Minute)
 				sent := b.lastAccepted()
-				raw := []byte(report(sent.id))
+				raw := []byte(bounceOf(sent.id))
 				if wrapped {
 					data := sent.data(pec.KindAnomaly, time.Minute)
 					data.Delivery = pec.Address{}
@@ -395,6 +398,65 @@ func TestBounce(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestBounceWithAcceptance has a mailbox that nobody read for a while: the acceptance,
+// whose identifier the bounce names, is read together with the bounce.
+func TestBounceWithAcceptance(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store, b := newStore(), newBox(t)
+		a := accept(t, 1)
+		d := newDispatcher(t, config(b, store))
+		ready(t, store, "b", 1)
+		data := a.data(pec.KindAcceptance, 0)
+		data.Recipients[0].Type = pec.RecipientOrdinary
+		b.deliver(compose(t, pectest.Message{Data: data}))
+		b.deliver([]byte(bounceOf(a.id)))
+		defer start(t, d)()
+		time.Sleep(2 * time.Minute)
+		s, err := d.Status(t.Context(), account, dispatch.SendID{Batch: "b", Row: 1})
+		if err != nil || s.Status.State != dispatch.AcceptedOrdinary || !s.Status.Has(dispatch.FlagBounced) {
+			t.Errorf("%s %v, %v; want an ordinary recipient, bounced", s.Status.State, s.Status.Flags, err)
+		}
+	})
+}
+
+// TestRescanMeanwhile has a person ask for the mailbox to be read anew while it is
+// being read.
+func TestRescanMeanwhile(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store, b := newStore(), newBox(t)
+		d := newDispatcher(t, config(b, store))
+		ready(t, store, "b", 200)
+		for i := range 200 {
+			b.deliver(compose(t, delivered(accept(t, i+1))[1]))
+		}
+		first, once := 0, sync.Once{}
+		b.fetched = func(uid uint32) error {
+			if uid == 1 {
+				first++
+			}
+			if uid == 170 {
+				once.Do(func() {
+					if err := d.Rescan(by(t), account); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			return nil
+		}
+		stop := start(t, d)
+		time.Sleep(10 * time.Minute)
+		stop()
+		if first != 2 {
+			t.Errorf("the first message was fetched %d times, want twice: before Rescan and after it", first)
+		}
+		a, err := d.Account(t.Context(), account)
+		if err != nil || a.Cursors["INBOX"].UID != 200 {
+			t.Errorf("the mailbox was read up to %+v, %v; want 200", a.Cursors, err)
+		}
+		checkCounts(t, d, "b", counts{dispatch.Delivered: 200})
+	})
 }
 
 // TestRestoredBackup puts back a store from before the batch was sent. What the

@@ -13,17 +13,24 @@ type settling struct {
 	done <-chan error // nil once it was told
 }
 
-// settle begins to store what was found, and how far the folder was read.
+// settle begins to store what was found, and how far the folder was read, unless that
+// is 0.
 func (c *collector) settle(p *portion, some []*found, upTo uint32) *settling {
 	if len(some) == 0 && upTo == 0 {
 		return nil
 	}
 	var ids []string
 	for _, f := range some {
+		f.raw = nil // a portion holds its messages until its end
 		if f.isAcceptance() {
 			ids = append(ids, pec.BareMessageID(f.notice.ID))
 		}
 	}
+	from := p.stored
+	if upTo > 0 {
+		p.stored = Cursor{UIDValidity: p.validity, UID: upTo}
+	}
+	to := p.stored
 	return &settling{some, c.hand(c.work, func(t *transaction) error {
 		if err := prefetch(t.Tx, ids, false); err != nil {
 			return err
@@ -33,11 +40,11 @@ func (c *collector) settle(p *portion, some []*found, upTo uint32) *settling {
 				return err
 			}
 		}
-		if upTo > 0 {
+		if upTo > 0 && t.account.Cursors[p.folder] == from { // or else a person called Rescan meanwhile
 			if t.account.Cursors == nil {
 				t.account.Cursors = make(map[string]Cursor)
 			}
-			t.account.Cursors[p.folder] = Cursor{UIDValidity: p.validity, UID: upTo}
+			t.account.Cursors[p.folder] = to
 		}
 		return nil
 	})}
