@@ -22,7 +22,7 @@ type blobs struct {
 }
 
 func newBlobs(s *Store) *blobs {
-	return &blobs{Store: s, group: group{turn: make(chan struct{}, 1)}}
+	return &blobs{Store: s, group: group{turn: make(chan struct{}, 1), patience: patience}}
 }
 
 // PutBlob implements [dispatch.Blobs]. The digest is known at the end only, and a

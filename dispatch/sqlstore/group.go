@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 )
 
 // A flush to the disk takes as long for one blob as for many. Receipts are small and
@@ -16,11 +17,16 @@ import (
 // maxGroup is how many blobs are written together.
 const maxGroup = 64
 
+// patience is how long a blob waits for those who write others. A connection that does
+// not answer would otherwise keep everybody waiting.
+const patience = 5 * time.Second
+
 // group are the small blobs that wait to be written.
 type group struct {
-	turn    chan struct{} // full while somebody writes
-	mu      sync.Mutex    // guards waiting
-	waiting []*smallBlob
+	turn     chan struct{} // full while somebody writes
+	patience time.Duration
+	mu       sync.Mutex // guards waiting
+	waiting  []*smallBlob
 }
 
 // smallBlob is a blob of one chunk, in memory, that is being put.
@@ -35,7 +41,16 @@ func (g *group) add(b *smallBlob) {
 	g.waiting = append(g.waiting, b)
 }
 
-// leave takes a blob back that nobody waits for any more.
+// first lets a blob go before all others, also one that somebody is writing already: to
+// write it twice does no harm.
+func (g *group) first(b *smallBlob) {
+	g.leave(b)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waiting = slices.Insert(g.waiting, 0, b)
+}
+
+// leave takes a blob back, unless somebody is writing it already.
 func (g *group) leave(b *smallBlob) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -55,9 +70,12 @@ func (g *group) take() []*smallBlob {
 }
 
 // putSmall puts a blob of one chunk, with others that wait. If that fails, it may be
-// for the sake of another, so it is put alone.
+// for the sake of another, so it is put alone. If nobody wrote it for long, it waits for
+// its turn no more.
 func (b *blobs) putSmall(ctx context.Context, s *spool) error {
 	small := &smallBlob{s, make(chan error, 1)}
+	late := time.NewTimer(b.group.patience)
+	defer late.Stop()
 	b.group.add(small)
 	for {
 		select {
@@ -66,6 +84,10 @@ func (b *blobs) putSmall(ctx context.Context, s *spool) error {
 				_, err = b.putGroup(ctx, func() []*smallBlob { return []*smallBlob{small} })
 			}
 			return err
+		case <-late.C:
+			b.group.first(small)
+			b.lead(ctx)
+			late.Reset(b.group.patience)
 		case <-ctx.Done():
 			b.group.leave(small)
 			return fmt.Errorf("sqlstore: %w", ctx.Err())
@@ -82,7 +104,10 @@ func (b *blobs) putSmall(ctx context.Context, s *spool) error {
 func (b *blobs) lead(ctx context.Context) {
 	some, err := b.putGroup(ctx, b.group.take)
 	for _, small := range some {
-		small.done <- err
+		select {
+		case small.done <- err:
+		default: // another told it
+		}
 	}
 }
 

@@ -3,11 +3,14 @@ package sqlstore_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"database/sql"
 	"fmt"
 	"io"
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ceralacca/go-pec/dispatch"
 )
@@ -17,6 +20,50 @@ func TestSQLiteGroup(t *testing.T) {
 }
 
 func TestPostgreSQLGroup(t *testing.T) { checkGroup(t, openPostgres(t, t.TempDir())) }
+
+// A connection that does not answer must not keep those waiting whose blobs another
+// could write.
+func TestPostgreSQLGroupStuck(t *testing.T) {
+	s := openPostgres(t, t.TempDir())
+	s.SetPatience(time.Millisecond)
+	stuck, free := []byte("a blob whose writer has to wait"), []byte("another blob")
+	blocking, err := s.db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer blocking.Rollback() // does nothing once it was done
+	if _, err := blocking.Exec("INSERT INTO blobs (digest, size) VALUES ($1, 1)", dispatch.Digest(sha256.Sum256(stuck)).String()); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() {
+		_, _, err := s.PutBlob(t.Context(), bytes.NewReader(stuck))
+		done <- err
+	}()
+	blocked(t, blocking)
+	if _, _, err := s.PutBlob(t.Context(), bytes.NewReader(free)); err != nil {
+		t.Errorf("PutBlob, while another has to wait: %v", err)
+	}
+	checkBlob(t, s, sha256.Sum256(free), free)
+	if err := blocking.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("PutBlob, that had to wait: %v", err)
+	}
+	checkBlob(t, s, sha256.Sum256(stuck), stuck)
+}
+
+// blocked waits until another transaction waits for tx.
+func blocked(t *testing.T, tx *sql.Tx) {
+	t.Helper()
+	for waits := false; !waits; {
+		err := tx.QueryRow(`SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))`).Scan(&waits)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
 
 // checkGroup has small blobs put at once, some of them twice, by callers of whom every
 // third gives up, sooner or later while they are written. Nobody else must notice.
