@@ -37,7 +37,7 @@ func (t *tx) state(id dispatch.SendID) (*sendState, error) {
 
 // statesPage is how many sends are read at a time: those that are worked on
 // together are neighbours.
-const statesPage = 16
+const statesPage = 8
 
 // readStates reads what is known of a send and of those beside it.
 func (t *tx) readStates(id dispatch.SendID) error {

@@ -129,11 +129,12 @@ func BenchmarkAccounts(b *testing.B) {
 	for _, accounts := range []int{1, 10, 50, 200} {
 		b.Run(fmt.Sprintf("of=%d", accounts), func(b *testing.B) {
 			s := openPostgreSQL(b)
-			for n := range accounts {
-				fill(b, s, accountNumber(n+1), int64(6000/accounts), 0)
+			const messages, rounds = 2000, 3
+			for n := range accounts { // with what is in hand when a round ends
+				fill(b, s, accountNumber(n+1), int64(rounds*(messages/accounts+2*eight)), 0)
 			}
 			tidy(b, s)
-			perSend(b, s, accounts, 2000)
+			perSend(b, s, accounts, messages)
 		})
 	}
 }
