@@ -22,7 +22,7 @@ type collector struct {
 	*worker
 	work     context.Context // outlives the stop, so that what was read is stored
 	unread   map[MailID]int  // how often a message could not be fetched
-	progress bool            // something was read since a connection failed
+	progress bool            // a message was read, or the mailbox to its end, since a connection failed
 	once     sync.Once       // tells that the mailbox was read to its end
 	refused  map[string]bool // folders that the server does not open
 

@@ -525,6 +525,34 @@ func TestMailboxGone(t *testing.T) {
 	})
 }
 
+// TestMailboxDown has a server that lists messages for an hour, and gives none out.
+// Few may be taken for messages that can't be fetched.
+func TestMailboxDown(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		store, b := newStore(), newBox(t)
+		end := time.Now().Add(time.Hour)
+		b.fetched = func(uint32) error {
+			if time.Now().Before(end) {
+				return errors.New("NO [SERVERBUG]")
+			}
+			return nil
+		}
+		d := newDispatcher(t, config(b, store))
+		approve(t, d, ready(t, store, "b", 20))
+		defer start(t, d)()
+		time.Sleep(2 * time.Hour)
+		// Waits grow to five minutes, less a half at most, and each takes three.
+		if n := len(allMails(t, d, dispatch.MailUnreadable)); n > 11 {
+			t.Errorf("%d of 40 receipts were set apart", n)
+		}
+		if err := d.Rescan(by(t), account); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		checkCounts(t, d, "b", counts{dispatch.Delivered: 20})
+	})
+}
+
 // TestMailboxBreaksOften has the connection break time and again in the middle of
 // a mailbox. As long as something is read each time, nothing is gained by waiting
 // longer and longer.

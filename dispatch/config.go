@@ -71,7 +71,7 @@ type AccountConfig struct {
 	// them, and are tried again if it is full. When Run ends, it goes on with those
 	// that are left for at most 10 seconds. Copies that are missing then, for which an
 	// event is told, and those that a crash prevents are not made later; neither is
-	// one of a message whose answer was lost. If the connection breaks at the very
+	// one of a message whose answer was lost. Without Mailbox there are none. If the connection breaks at the very
 	// end of one, it may be there twice.
 	SentFolder string
 	// Purge removes a receipt from the mailbox once it was stored, read back, and

@@ -94,7 +94,7 @@ const (
 // others and after a while: a mailbox that is full stays so, and refusing a message
 // may take the connection with it.
 func (c *collector) fileCopies(ctx context.Context, s MailboxSession) (more bool, err error) {
-	if c.d.now().Before(c.nextCopy) {
+	if time.Now().Before(c.nextCopy) {
 		return false, nil
 	}
 	for range copyChunk {
@@ -122,10 +122,10 @@ func (c *collector) restCopies(err error) error {
 	c.copyFailures++
 	wait := backoff(c.copyFailures, firstCopyRest, lastCopyRest)
 	now := c.d.now()
-	c.nextCopy = now.Add(wait)
+	c.nextCopy = time.Now().Add(wait) // by the machine's clock: nobody sets that back
 	c.log().Warn("filing the copy of a message", slog.Any("error", err), slog.Duration("wait", wait))
 	c.d.cfg.Observe(Event{
-		Kind: EventConnection, At: now, Account: c.name, Until: c.nextCopy,
+		Kind: EventConnection, At: now, Account: c.name, Until: now.Add(wait),
 		Detail: "IMAP: the copy of a message that was sent can't be filed",
 	})
 	var ours storeError

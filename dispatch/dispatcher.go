@@ -83,7 +83,8 @@ func (d *Dispatcher) ResumeAccount(ctx context.Context, account pec.Address) err
 }
 
 // Rescan reads the account's mailbox anew from its beginning, for instance after
-// an old copy of the store was put back. What is known already changes nothing.
+// an old copy of the store was put back. What is known already changes nothing. It
+// begins when the mailbox is looked into next: see [Config.Poll].
 func (d *Dispatcher) Rescan(ctx context.Context, account pec.Address) error {
 	actor, err := actorOf(ctx)
 	if err != nil {

@@ -43,6 +43,6 @@ const (
 	EventConnection EventKind = "connection"
 	// EventMail: a message in the mailbox was not taken as a notice about a send.
 	EventMail EventKind = "mail"
-	// EventLease: the account was taken or lost.
+	// EventLease: this dispatcher took the account, to work on it.
 	EventLease EventKind = "lease"
 )

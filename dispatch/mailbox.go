@@ -42,8 +42,8 @@ type MailboxSession interface {
 	Heads(ctx context.Context, after uint32) iter.Seq2[MailHead, error]
 	// Fetch gives messages to f, one after another, each as it was received: r
 	// holds size bytes. Messages that are gone are left out. An error of f ends
-	// the fetching and is wrapped in that of Fetch; f need not read all of r. If a message is cut
-	// short, reading r fails, and so does Fetch.
+	// the fetching and is wrapped in that of Fetch; f need not read all of r. If a
+	// message is cut short, reading r fails, and so does Fetch.
 	Fetch(ctx context.Context, uids []uint32, f func(uid uint32, size int64, r io.Reader) error) error
 	// Wait returns when there may be new mail in the folder, or after at most the
 	// given time.

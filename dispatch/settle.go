@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/ceralacca/go-pec/pec"
 	"github.com/ceralacca/go-pec/receipt"
@@ -58,7 +59,7 @@ func (c *collector) settled(s *settling) error {
 	err := <-s.done
 	s.done = nil
 	if err == nil {
-		c.progress = true
+		c.progress = c.progress || slices.ContainsFunc(s.some, (*found).isKept)
 		for _, f := range s.some {
 			delete(c.unread, f.mail.ID)
 		}
@@ -109,6 +110,11 @@ func (c *collector) settleOne(t *transaction, f *found) error {
 	}
 	return rememberID(t, f)
 }
+
+// isKept reports whether the message itself is stored. While none is, and messages are
+// only set apart, it may be that the server gives none out, and they would all be if it
+// was asked again at once.
+func (f *found) isKept() bool { return !f.mail.Raw.IsZero() }
 
 func (f *found) isBounce() bool { return len(f.bounce) > 0 }
 

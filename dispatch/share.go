@@ -12,7 +12,8 @@ import (
 
 // Run sends what is due and reads the mailboxes of the accounts, until ctx ends.
 // Then it finishes the messages in hand, gives the accounts back and returns nil.
-// It returns an error only if it can't go on at all.
+// It returns an error only if it can't go on at all. While the store does not answer,
+// it does not return.
 //
 // Several dispatchers, on any number of machines, may run over one store with the
 // same accounts. They share them out: each has about as many as the others, an

@@ -96,7 +96,7 @@ func (w *worker) run(ctx context.Context) {
 		}
 	}()
 	// What is in hand when ctx ends is finished: it is written with a context of
-	// its own, which ends when everything is done, or soon.
+	// its own, which ends when everything is done, or when the lease is lost.
 	work, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
 
