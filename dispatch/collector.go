@@ -20,11 +20,12 @@ import (
 // collector reads the mailbox of one account.
 type collector struct {
 	*worker
-	work     context.Context // outlives the stop, so that what was read is stored
-	unread   map[MailID]int  // how often a message could not be fetched
-	progress bool            // a message was read, or the mailbox to its end, since a connection failed
-	once     sync.Once       // tells that the mailbox was read to its end
-	refused  map[string]bool // folders that the server does not open
+	work      context.Context      // outlives the stop, so that what was read is stored
+	unread    map[MailID]int       // how often a message could not be fetched
+	nextAgain map[string]time.Time // :: folder → when to ask again for those set apart
+	progress  bool                 // a message was read, or the mailbox to its end, since a connection failed
+	once      sync.Once            // tells that the mailbox was read to its end
+	refused   map[string]bool      // folders that the server does not open
 
 	early    bool      // there may be receipts that are dated in the future
 	nextLook time.Time // when to look at them again
@@ -42,7 +43,7 @@ const maxFetches = 3
 
 // collectLoop reads the mailbox until ctx ends.
 func (w *worker) collectLoop(ctx, work context.Context) {
-	c := &collector{worker: w, work: work, unread: make(map[MailID]int), refused: make(map[string]bool), stored: make(map[string][]storedMail), early: true}
+	c := &collector{worker: w, work: work, unread: make(map[MailID]int), refused: make(map[string]bool), stored: make(map[string][]storedMail), nextAgain: make(map[string]time.Time), early: true}
 	for failures := 0; ctx.Err() == nil; {
 		err := c.session(ctx)
 		if ctx.Err() != nil {
@@ -154,10 +155,13 @@ func (c *collector) readFolder(ctx context.Context, s MailboxSession, folder str
 		if err != nil {
 			return err
 		}
+		p := &portion{folder: folder, validity: state.UIDValidity, stored: stored}
 		if len(heads) == 0 {
+			if err := c.fetchAgain(ctx, s, p); err != nil {
+				return err
+			}
 			return c.purge(s, folder, state.UIDValidity)
 		}
-		p := &portion{folder: folder, validity: state.UIDValidity, stored: stored}
 		if err := c.sort(ctx, p, heads); err != nil {
 			return err
 		}

@@ -526,15 +526,20 @@ func TestMailboxGone(t *testing.T) {
 }
 
 // TestMailboxDown has a server that lists messages for an hour, and gives none out.
-// Few may be taken for messages that can't be fetched.
+// Few may be taken for messages that can't be fetched, and these are asked for again.
+// One of them, whose header the server does not give either, is no receipt.
 func TestMailboxDown(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		store, b := newStore(), newBox(t)
+		b.deliver([]byte("From: info@mail.example\r\nSubject: ciao\r\n\r\nciao\r\n"))
+		b.headless = map[uint32]bool{1: true}
 		end := time.Now().Add(time.Hour)
-		b.fetched = func(uint32) error {
+		got := make(map[uint32]int)
+		b.fetched = func(uid uint32) error {
 			if time.Now().Before(end) {
 				return errors.New("NO [SERVERBUG]")
 			}
+			got[uid]++
 			return nil
 		}
 		d := newDispatcher(t, config(b, store))
@@ -543,13 +548,19 @@ func TestMailboxDown(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		// Waits grow to five minutes, less a half at most, and each takes three.
 		if n := len(allMails(t, d, dispatch.MailUnreadable)); n > 11 {
-			t.Errorf("%d of 40 receipts were set apart", n)
+			t.Errorf("%d of 41 messages were set apart", n)
 		}
-		if err := d.Rescan(by(t), account); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Hour)
+		time.Sleep(time.Hour) // they are asked for again
 		checkCounts(t, d, "b", counts{dispatch.Delivered: 20})
+		if apart := allMails(t, d, dispatch.MailUnreadable); len(apart) != 1 || apart[0].ID.UID != 1 || apart[0].Raw.IsZero() {
+			t.Errorf("still set apart: %+v; want the one that is no receipt, stored", apart)
+		}
+		time.Sleep(5 * time.Hour)
+		for uid, n := range got {
+			if n != 1 {
+				t.Errorf("UID %d was fetched %d times", uid, n)
+			}
+		}
 	})
 }
 
