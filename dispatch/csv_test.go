@@ -241,6 +241,9 @@ func (c *closing) Close() error { *c.open--; return nil }
 // Reading needs the same memory for any number of rows, and so does a quote that
 // is never closed.
 func TestCSVMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("large")
+	}
 	for name, text := range map[string]func(n int) string{
 		"rows":  func(n int) string { return "a;b\n" + strings.Repeat("rossi@pec.alfa.example;Rossi\n", n) },
 		"quote": func(n int) string { return "a;b\n1;\"" + strings.Repeat("rossi@pec.alfa.example;Rossi\n", n) },
@@ -277,6 +280,9 @@ func TestCSVCharsetAcrossPieces(t *testing.T) {
 // In a table where every line leaves a quote open, each would have the lines
 // after it read again. After some, they are not.
 func TestCSVQuotesAreBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("large")
+	}
 	const lines = 50_000
 	_, faults := readTable(t, tableOf("a;b\n"+strings.Repeat("x\";\"y\n", lines)))
 	if most := 100 + 6*lines/(256<<10) + 2; len(faults) > most || len(faults) < 100 {

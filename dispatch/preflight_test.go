@@ -228,6 +228,9 @@ func TestPreflightInput(t *testing.T) {
 // 20,000 rows, each with a file of its own and ten addresses: 240,000 keys, in memory
 // that does not grow any more once some are in a file.
 func TestPreflightMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("large")
+	}
 	const n = 20_000
 	tmpl := templateOf(t, func(c *dispatch.TemplateConfig) {
 		c.Text = "{{.nome}}"

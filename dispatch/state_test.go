@@ -149,6 +149,9 @@ func TestStatusOf(t *testing.T) {
 // TestStatusOfEverySet tries every set of the facts that one attempt can have,
 // and compares with the table of the rules, written down another way.
 func TestStatusOfEverySet(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many sets")
+	}
 	universe := []dispatch.Fact{
 		tried, submitted, acceptance, acceptance2, refusal, after12h, after24h,
 		unclear12h, unclear24h, failure, delivery, delivery2, strayed, claim, bounce, canceled,
