@@ -620,6 +620,33 @@ func TestTwoWorkers(t *testing.T) {
 	})
 }
 
+// TestSameName has two dispatchers that were given one name, so that each takes the
+// other's lease for its own. Their tokens tell them apart.
+func TestSameName(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		const n = 200
+		store, b := newStore(), newBox(t)
+		cfg := config(b, store)
+		cfg.Worker = "both"
+		cfg.Accounts[0].Profile.PerMinute = 60
+		d1, d2 := newDispatcher(t, cfg), newDispatcher(t, cfg)
+		approve(t, d1, ready(t, store, "b", n))
+		stop1, stop2 := start(t, d1), start(t, d2)
+		time.Sleep(30 * time.Minute)
+		stop1()
+		stop2()
+		b.checkOnce(t)
+		checkAudit(t, store)
+		if a, err := d1.Account(t.Context(), account); err != nil || a.Lease.Token < 2 {
+			t.Errorf("token %d, %v: neither took the other's lease", a.Lease.Token, err)
+		}
+		batch, err := d1.Batch(t.Context(), account, "b")
+		if err != nil || batch.Counts[dispatch.Delivered]+batch.Counts[dispatch.Unknown] != n || batch.Counts[dispatch.Delivered] != int64(b.sent()) {
+			t.Errorf("counts %v of %d, %v; %d left", batch.Counts, n, err, b.sent())
+		}
+	})
+}
+
 // TestChangedContent has the store give out other bytes than were signed off.
 func TestChangedContent(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
