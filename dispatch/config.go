@@ -24,8 +24,9 @@ type Config struct {
 	// Policy decides whether a batch may leave. Nil is [SingleApproval].
 	Policy ApprovalPolicy
 	// Worker names this dispatcher among those that share the store. Two of one name
-	// take the accounts from each other time and again, and get little done. Empty
-	// makes a name from host and process.
+	// take the accounts from each other time and again, and get little done. One that
+	// is started in place of another that died, by its name, goes on at once with its
+	// accounts; others wait for a lease. Empty makes a name from host and process.
 	Worker string
 	// Lease is how long another worker waits before it takes an account over
 	// from one that is silent; default 30 seconds. One that is stopped gives its

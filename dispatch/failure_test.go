@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +30,24 @@ func faulty(plan func() storetest.Fault) (store *storetest.Faulty, begin, end fu
 		return plan()
 	}}
 	return store, set(true), set(false)
+}
+
+// silenced is a store that nothing can be written to while it is told so, as if the
+// worker that uses it were cut off.
+type silenced struct {
+	storetest.Faulty
+	still atomic.Bool
+}
+
+func silence(store dispatch.Store) *silenced {
+	s := new(silenced)
+	s.Faulty = storetest.Faulty{Store: store, Fault: func(string) storetest.Fault {
+		if s.still.Load() {
+			return storetest.NotKept
+		}
+		return storetest.NoFault
+	}}
+	return s
 }
 
 // TestStoreFails has transactions fail now and then, in each way in which a store
@@ -139,8 +158,15 @@ func (s stalledSession) Submit(ctx context.Context, sub dispatch.Submission, com
 }
 
 // TestStalledWorker has a worker stand still for longer than its lease, wake up,
-// and go on as if nothing had happened, while another one took over.
+// and go on as if nothing had happened, while another one took over, whose clock may
+// be apart from its own by three leases.
 func TestStalledWorker(t *testing.T) {
+	for _, ahead := range append(ahead, 0) {
+		t.Run(ahead.String(), func(t *testing.T) { testStalledWorker(t, ahead) })
+	}
+}
+
+func testStalledWorker(t *testing.T, ahead time.Duration) {
 	inBubble(t, func(t *testing.T) {
 		store, b := newStore(), newBox(t)
 		cfg := config(b, store)
@@ -148,17 +174,7 @@ func TestStalledWorker(t *testing.T) {
 		var once sync.Once
 		// The lease can't be renewed meanwhile: the whole process stands still. A
 		// store that fails for that worker stands in for that.
-		var mu sync.Mutex
-		still := false
-		slow := &storetest.Faulty{Store: store, Fault: func(string) storetest.Fault {
-			mu.Lock()
-			defer mu.Unlock()
-			if still {
-				return storetest.NotKept
-			}
-			return storetest.NoFault
-		}}
-		set := func(on bool) { mu.Lock(); still = on; mu.Unlock() }
+		slow := silence(store)
 		first, second := cfg, cfg
 		first.Worker, second.Worker = "first", "second"
 		first.Store = slow
@@ -167,14 +183,14 @@ func TestStalledWorker(t *testing.T) {
 			box: b,
 			before: func() {
 				once.Do(func() {
-					set(true)
+					slow.still.Store(true)
 					time.Sleep(5 * time.Minute)
-					set(false)
+					slow.still.Store(false)
 				})
 			},
 			after: func() {},
 		}
-		d1, d2 := newDispatcher(t, first), newDispatcher(t, second)
+		d1, d2 := newDispatcher(t, first), newDispatcher(t, withClock(second, ahead))
 		approve(t, d1, ready(t, store, "b", 40))
 		stop1 := start(t, d1)
 		time.Sleep(5 * time.Second)

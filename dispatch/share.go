@@ -18,7 +18,10 @@ import (
 // Several dispatchers, on any number of machines, may run over one store with the
 // same accounts. They share them out: each has about as many as the others, an
 // account is worked on by one at a time, one that joins gets its share, and the
-// accounts of one that falls silent are taken over when their leases end.
+// accounts of one that falls silent are taken over when another has seen its leases
+// stand unrenewed for as long as they last, which is within 4/3 of that. The clocks of
+// their machines need not agree. A dispatcher that begins has seen nothing yet, and
+// waits that long for all that the store says is another's; see [Config.Worker].
 //
 // What a person decides, such as to approve a batch or to resume an account, has
 // effect at once if it is decided through the dispatcher that works on the account.
@@ -29,8 +32,9 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(func() { d.watch(ctx) })
+	others := newWatched()
 	for {
-		if err := d.share(ctx, &running); err != nil && ctx.Err() == nil {
+		if err := d.share(ctx, others, &running); err != nil && ctx.Err() == nil {
 			d.cfg.Logger.Warn("sharing accounts out", slog.Any("error", err))
 		}
 		if nap(ctx, d.cfg.Lease/3) != nil {
@@ -39,14 +43,15 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	}
 }
 
-// shares is who works on which of our accounts, as the store has it.
+// shares is who works on which of our accounts, as the store has it, without those
+// that fell silent.
 type shares struct {
 	records map[string]Account // :: name → record
 	held    map[string]int     // :: worker → how many accounts it has, or asks for
 	fair    int                // how many each may have
 }
 
-func (d *Dispatcher) readShares(ctx context.Context, now time.Time) (*shares, error) {
+func (d *Dispatcher) readShares(ctx context.Context, others *watched) (*shares, error) {
 	s := &shares{records: make(map[string]Account), held: map[string]int{d.cfg.Worker: 0}}
 	ours := make(map[string]bool, len(d.cfg.Accounts))
 	for i := range d.cfg.Accounts {
@@ -59,13 +64,11 @@ func (d *Dispatcher) readShares(ctx context.Context, now time.Time) (*shares, er
 		if !ours[a.Name] {
 			continue
 		}
-		if now.After(a.WantedUntil) {
-			a.Wanted = ""
-		}
+		a = others.living(a, d.cfg.Lease)
 		if a.Wanted != "" {
 			s.held[a.Wanted] += 0 // it is there, if only to ask
 		}
-		if a.Lease.Holder != "" && !now.After(a.Lease.Until) {
+		if a.Lease.Holder != "" {
 			s.held[a.Lease.Holder]++
 		}
 		s.records[a.Name] = a
@@ -76,9 +79,8 @@ func (d *Dispatcher) readShares(ctx context.Context, now time.Time) (*shares, er
 
 // share takes accounts that are free, asks for some if others have too many, and
 // gives some up if this dispatcher has.
-func (d *Dispatcher) share(ctx context.Context, running *sync.WaitGroup) error {
-	now := time.Now()
-	s, err := d.readShares(ctx, now)
+func (d *Dispatcher) share(ctx context.Context, others *watched, running *sync.WaitGroup) error {
+	s, err := d.readShares(ctx, others)
 	if err != nil {
 		return err
 	}
@@ -88,8 +90,8 @@ func (d *Dispatcher) share(ctx context.Context, running *sync.WaitGroup) error {
 		record := s.records[AccountName(a.Address)]
 		switch {
 		case d.worker(AccountName(a.Address)) != nil || mine >= s.fair:
-		case record.Lease.free(d.cfg.Worker, now):
-			if d.take(ctx, a, running) {
+		case record.Lease.free(d.cfg.Worker):
+			if d.take(ctx, a, record.Lease, running) {
 				mine++
 			}
 		case s.held[record.Lease.Holder] <= s.fair:
@@ -134,10 +136,11 @@ func (d *Dispatcher) ask(ctx context.Context, a Account) error {
 	})
 }
 
-// take begins to work on an account, if no other worker does.
-func (d *Dispatcher) take(ctx context.Context, a *AccountConfig, running *sync.WaitGroup) bool {
+// take begins to work on an account whose lease was free when it was read, if it
+// still is.
+func (d *Dispatcher) take(ctx context.Context, a *AccountConfig, read Lease, running *sync.WaitGroup) bool {
 	name := AccountName(a.Address)
-	w, err := d.lease(ctx, a)
+	w, err := d.lease(ctx, a, read)
 	if err != nil {
 		if !errors.Is(err, ErrLeaseLost) && ctx.Err() == nil {
 			d.cfg.Logger.Warn("taking an account", slog.Any("error", err))
@@ -165,18 +168,19 @@ func (d *Dispatcher) worker(account string) *worker {
 	return d.workers[account]
 }
 
-// lease takes the lease of an account. It fails with ErrLeaseLost if another
-// worker has it.
-func (d *Dispatcher) lease(ctx context.Context, a *AccountConfig) (*worker, error) {
+// lease takes the lease of an account. It fails with ErrLeaseLost if another worker
+// has taken or renewed it since it was read.
+func (d *Dispatcher) lease(ctx context.Context, a *AccountConfig, read Lease) (*worker, error) {
 	name := AccountName(a.Address)
 	var token int64
 	asked := time.Now()
 	err := d.update(ctx, name, d.cfg.Worker, func(t *transaction) error {
 		l := &t.account.Lease
-		if !l.free(d.cfg.Worker, asked) {
+		if !l.free(d.cfg.Worker) && (l.Token != read.Token || !l.Until.Equal(read.Until)) {
 			return ErrLeaseLost
 		}
-		*l = Lease{Holder: d.cfg.Worker, Token: l.Token + 1, Until: asked.Add(d.cfg.Lease).UTC()}
+		l.Holder, l.Token = d.cfg.Worker, l.Token+1
+		l.renew(asked, d.cfg.Lease)
 		t.account.Wanted, t.account.WantedUntil = "", time.Time{}
 		token = l.Token
 		t.events = append(t.events, Event{Kind: EventLease, At: t.now, Detail: "taken by " + d.cfg.Worker})

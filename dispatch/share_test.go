@@ -2,12 +2,10 @@ package dispatch_test
 
 import (
 	"fmt"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/ceralacca/go-pec/dispatch"
-	"github.com/ceralacca/go-pec/dispatch/storetest"
 	"github.com/ceralacca/go-pec/pec"
 )
 
@@ -49,29 +47,16 @@ func TestAccountsAreShared(t *testing.T) {
 		expect("alone", map[string]int{"one": n})
 
 		// The second one can be made to fall silent.
-		var mu sync.Mutex
-		silent := false
-		second := &storetest.Faulty{Store: store, Fault: func(string) storetest.Fault {
-			mu.Lock()
-			defer mu.Unlock()
-			if silent {
-				return storetest.NotKept
-			}
-			return storetest.NoFault
-		}}
+		second := silence(store)
 		stop2 := worker("two", second)
 		defer stop2()
 		expect("a second one joined", map[string]int{"one": 6, "two": 6})
 		stop3 := worker("three", store)
 		expect("a third one joined", map[string]int{"one": 4, "two": 4, "three": 4})
 
-		mu.Lock()
-		silent = true
-		mu.Unlock()
+		second.still.Store(true)
 		expect("the second one fell silent", map[string]int{"one": 6, "three": 6})
-		mu.Lock()
-		silent = false
-		mu.Unlock()
+		second.still.Store(false)
 		expect("and came back", map[string]int{"one": 4, "two": 4, "three": 4})
 
 		stop3()

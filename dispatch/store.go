@@ -180,8 +180,8 @@ type Account struct {
 	// resumes it: its login was refused.
 	Suspended string `json:"suspended,omitempty"`
 	// Wanted is a worker that asks for the account, because it has fewer than its
-	// share; the one that has it gives it up if it has more. WantedUntil is when
-	// nobody need mind any more, since the worker would have asked again.
+	// share; the one that has it gives it up if it has more. WantedUntil is later each
+	// time it asks, by the clock of its machine: it asks again until it has the account.
 	Wanted      string    `json:"wanted,omitempty"`
 	WantedUntil time.Time `json:"wantedUntil,omitzero"`
 	// Cursors say how far each folder of the mailbox was read.

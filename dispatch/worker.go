@@ -159,7 +159,7 @@ func (w *worker) renew(ctx context.Context) error {
 		if err := l.check(w.d.cfg.Worker, w.token); err != nil {
 			return err
 		}
-		l.Until = asked.Add(w.d.cfg.Lease).UTC()
+		l.renew(asked, w.d.cfg.Lease)
 		return nil
 	})
 	if err == nil {
@@ -174,12 +174,14 @@ func (w *worker) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, w.d.cfg.Lease)
 	defer cancel()
 	err := w.d.update(ctx, w.name, w.d.cfg.Worker, func(t *transaction) error {
-		if err := t.account.Lease.check(w.d.cfg.Worker, w.token); err != nil {
+		l := &t.account.Lease
+		if err := l.check(w.d.cfg.Worker, w.token); err != nil {
 			return err
 		}
-		t.account.Lease.Holder, t.account.Wanted, t.account.WantedUntil = "", "", time.Time{}
+		l.Holder, t.account.Wanted, t.account.WantedUntil = "", "", time.Time{}
 		if w.stopping() {
-			t.account.Lease.Holder, t.account.Lease.Until = w.next, time.Now().Add(w.d.cfg.Lease).UTC()
+			l.Holder = w.next
+			l.renew(time.Now(), w.d.cfg.Lease)
 		}
 		return nil
 	})

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/ceralacca/go-pec/dispatch"
 )
@@ -12,6 +13,7 @@ import (
 type accountRow struct {
 	leaseHolder string
 	leaseToken  int64
+	leaseTerm   int64
 	leaseUntil  instant
 	pausedUntil instant
 	pauseReason string
@@ -41,7 +43,8 @@ type accountRest struct {
 type none struct{}
 
 func (r *accountRow) fields() []any {
-	return []any{&r.leaseHolder, &r.leaseToken, &r.leaseUntil, &r.pausedUntil, &r.pauseReason, &r.suspended, &r.rest,
+	return []any{&r.leaseHolder, &r.leaseToken, &r.leaseTerm, &r.leaseUntil,
+		&r.pausedUntil, &r.pauseReason, &r.suspended, &r.rest,
 		&r.entries, &r.tries, &r.lastTry}
 }
 
@@ -54,7 +57,8 @@ type namedAccount struct {
 func (r *namedAccount) fields() []any { return append([]any{&r.name}, r.accountRow.fields()...) }
 
 func (r *accountRow) values() []any {
-	return []any{r.leaseHolder, r.leaseToken, r.leaseUntil, r.pausedUntil, r.pauseReason, r.suspended, r.rest,
+	return []any{r.leaseHolder, r.leaseToken, r.leaseTerm, r.leaseUntil,
+		r.pausedUntil, r.pauseReason, r.suspended, r.rest,
 		r.entries, r.tries, r.lastTry}
 }
 
@@ -115,7 +119,9 @@ func (r *accountRow) record(name string) (dispatch.Account, error) {
 	}
 	a := rest.Account
 	a.Name = name
-	a.Lease = dispatch.Lease{Holder: r.leaseHolder, Token: r.leaseToken, Until: r.leaseUntil.Time}
+	a.Lease = dispatch.Lease{
+		Holder: r.leaseHolder, Token: r.leaseToken, Term: time.Duration(r.leaseTerm), Until: r.leaseUntil.Time,
+	}
 	a.PausedUntil, a.PauseReason = r.pausedUntil.Time, r.pauseReason
 	a.Suspended = r.suspended
 	return a, nil
@@ -131,7 +137,8 @@ func (t *tx) PutAccount(a dispatch.Account) error {
 		return t.fail("writing an account", err)
 	}
 	r := t.account
-	r.leaseHolder, r.leaseToken, r.leaseUntil = text(a.Lease.Holder), a.Lease.Token, instant{cut(a.Lease.Until)}
+	r.leaseHolder, r.leaseToken = text(a.Lease.Holder), a.Lease.Token
+	r.leaseTerm, r.leaseUntil = int64(a.Lease.Term), instant{cut(a.Lease.Until)}
 	r.pausedUntil, r.pauseReason = instant{cut(a.PausedUntil)}, text(a.PauseReason)
 	r.suspended = text(a.Suspended)
 	r.rest = sql.NullString{String: rest, Valid: true}

@@ -65,7 +65,8 @@ var insertionTexts = [insertions]struct {
 	conflict string
 }{
 	upsertAccounts: {"accounts", "name", accountColumns, `ON CONFLICT (name) DO UPDATE SET
-		lease_holder = excluded.lease_holder, lease_token = excluded.lease_token, lease_until = excluded.lease_until,
+		lease_holder = excluded.lease_holder, lease_token = excluded.lease_token,
+		lease_term = excluded.lease_term, lease_until = excluded.lease_until,
 		paused_until = excluded.paused_until, pause_reason = excluded.pause_reason, suspended = excluded.suspended,
 		rest = excluded.rest, entries = excluded.entries, tries = excluded.tries, last_try = excluded.last_try`},
 	upsertBatches: {"batches", "account", batchColumns, `ON CONFLICT (account, name) DO UPDATE SET

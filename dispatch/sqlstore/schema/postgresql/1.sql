@@ -8,6 +8,7 @@ CREATE TABLE accounts (
   name         text COLLATE "C" NOT NULL PRIMARY KEY, -- the sender's address in lower case
   lease_holder text NOT NULL DEFAULT '',              -- the worker that may work on it
   lease_token  bigint NOT NULL DEFAULT 0,
+  lease_term   bigint NOT NULL DEFAULT 0,             -- how long it lasts from each renewal, in nanoseconds
   lease_until  timestamptz,
   paused_until timestamptz,
   pause_reason text NOT NULL DEFAULT '',

@@ -6,6 +6,7 @@ CREATE TABLE accounts (
   name         TEXT NOT NULL PRIMARY KEY, -- the sender's address in lower case
   lease_holder TEXT NOT NULL DEFAULT '',  -- the worker that may work on it
   lease_token  INTEGER NOT NULL DEFAULT 0,
+  lease_term   INTEGER NOT NULL DEFAULT 0, -- how long it lasts from each renewal, in nanoseconds
   lease_until  TEXT,
   paused_until TEXT,
   pause_reason TEXT NOT NULL DEFAULT '',
