@@ -449,7 +449,11 @@ func (s *sender) conclude(t *tried, r Result) <-chan error {
 	if aboutAccount {
 		r.Outcome = OutcomeTemporary
 	}
-	stored := s.hand(s.work, func(tx *transaction) error {
+	store := s.hand
+	if r.Outcome == OutcomeSubmitted {
+		store = s.leave // the intent of the next message takes it along
+	}
+	stored := store(s.work, func(tx *transaction) error {
 		if aboutAccount {
 			if err := s.stopAccount(tx, r); err != nil {
 				return err
