@@ -21,6 +21,7 @@ type accountRow struct {
 	rest        sql.NullString // NULL: there is no record
 
 	// Kept by the store itself.
+	version int64
 	entries int64
 	tries   int64
 	lastTry instant
@@ -45,7 +46,7 @@ type none struct{}
 func (r *accountRow) fields() []any {
 	return []any{&r.leaseHolder, &r.leaseToken, &r.leaseTerm, &r.leaseUntil,
 		&r.pausedUntil, &r.pauseReason, &r.suspended, &r.rest,
-		&r.entries, &r.tries, &r.lastTry}
+		&r.version, &r.entries, &r.tries, &r.lastTry}
 }
 
 // namedAccount is a row of accounts with its key.
@@ -59,7 +60,7 @@ func (r *namedAccount) fields() []any { return append([]any{&r.name}, r.accountR
 func (r *accountRow) values() []any {
 	return []any{r.leaseHolder, r.leaseToken, r.leaseTerm, r.leaseUntil,
 		r.pausedUntil, r.pauseReason, r.suspended, r.rest,
-		r.entries, r.tries, r.lastTry}
+		r.version, r.entries, r.tries, r.lastTry}
 }
 
 // lock makes other transactions that write wait until this one ends.
@@ -67,13 +68,14 @@ func (t *tx) lock() error {
 	const doing = "locking an account"
 	t.account = new(accountRow)
 	err := t.readOne(doing, t.store.dialect.lockAccount, []any{t.name}, t.account.fields()...)
-	if !errors.Is(err, dispatch.ErrNotFound) || t.store.dialect.createAccount == "" {
-		return ignoreNotFound(err)
+	if errors.Is(err, dispatch.ErrNotFound) && t.store.dialect.createAccount != "" {
+		if _, err := t.sql.ExecContext(t.ctx, t.store.dialect.createAccount, t.name); err != nil {
+			return t.fail(doing, err)
+		}
+		err = t.readOne(doing, t.store.dialect.lockAccount, []any{t.name}, t.account.fields()...)
 	}
-	if _, err := t.sql.ExecContext(t.ctx, t.store.dialect.createAccount, t.name); err != nil {
-		return t.fail(doing, err)
-	}
-	return t.readOne(doing, t.store.dialect.lockAccount, []any{t.name}, t.account.fields()...)
+	t.known = t.store.memory.recall(t.name, t.account.version)
+	return ignoreNotFound(err)
 }
 
 func ignoreNotFound(err error) error {

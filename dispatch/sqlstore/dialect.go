@@ -48,7 +48,7 @@ type dialect struct {
 	// oneWriter: there is only one at a time in the whole database.
 	oneWriter bool
 	// insertAll is the statement that writes all rows of a transaction at once; see
-	// [insertAllText]. Empty where each row has a statement, which there costs little.
+	// [insertAllText]. Empty where a statement costs little: see [groups].
 	insertAll string
 	// view makes a transaction see one state.
 	view sql.TxOptions

@@ -68,7 +68,7 @@ var insertionTexts = [insertions]struct {
 		lease_holder = excluded.lease_holder, lease_token = excluded.lease_token,
 		lease_term = excluded.lease_term, lease_until = excluded.lease_until,
 		paused_until = excluded.paused_until, pause_reason = excluded.pause_reason, suspended = excluded.suspended,
-		rest = excluded.rest, entries = excluded.entries, tries = excluded.tries, last_try = excluded.last_try`},
+		rest = excluded.rest, version = excluded.version, entries = excluded.entries, tries = excluded.tries, last_try = excluded.last_try`},
 	upsertBatches: {"batches", "account", batchColumns, `ON CONFLICT (account, name) DO UPDATE SET
 		phase = excluded.phase, created = excluded.created, creator = excluded.creator, total = excluded.total,
 		rest = excluded.rest`},
@@ -94,28 +94,33 @@ func (in insertion) into() string {
 
 func (in insertion) columns() []string { return strings.Split(insertionTexts[in].columns, ", ") }
 
-// insertRow returns the statement that writes one row.
-func (in insertion) insertRow() string {
-	var b strings.Builder
-	b.WriteString(in.into() + "VALUES ($1")
-	for i := range in.columns() {
-		fmt.Fprintf(&b, ", $%d", i+2)
+// groups are how many rows a statement writes. Each statement costs more than another
+// row in one.
+var groups = [...]int{16, 8, 4, 2, 1}
+
+// insertRows returns the statement that writes so many rows.
+func (in insertion) insertRows(rows int) string {
+	row := "(?" + strings.Repeat(", ?", len(in.columns())) + ")"
+	return in.into() + "VALUES " + row + strings.Repeat(", "+row, rows-1) + " " + insertionTexts[in].conflict
+}
+
+// waiting is how many rows wait to be written.
+func (t *tx) waiting() int {
+	n := 0
+	for in := range insertions {
+		n += len(t.rows[in].rows)
 	}
-	b.WriteString(") " + insertionTexts[in].conflict)
-	return b.String()
+	return n
 }
 
 // write writes all rows that wait: in one statement, where the dialect has one, and
-// otherwise each in its own.
+// otherwise by the group.
 func (t *tx) write() error {
-	waiting := 0
-	for in := range insertions {
-		waiting += len(t.rows[in].rows)
-	}
-	if waiting == 0 {
+	if t.waiting() == 0 {
 		return nil
 	}
-	write := t.insertEach
+	t.wrote = true
+	write := t.insertGroups
 	if t.store.dialect.insertAll != "" {
 		write = t.insertAll
 	}
@@ -128,23 +133,33 @@ func (t *tx) write() error {
 	return nil
 }
 
-// insertEach writes row by row.
-func (t *tx) insertEach() error {
+// insertGroups writes the rows of each table by the group.
+func (t *tx) insertGroups() error {
 	for in := range insertions {
-		for _, row := range t.rows[in].rows {
-			doing := "writing into " + insertionTexts[in].table
-			result, err := t.statement(t.store.insertRow[in]).ExecContext(t.ctx, append([]any{t.name}, row...)...)
-			if err != nil {
-				return t.fail(doing, err)
-			}
-			written, err := result.RowsAffected()
-			if err == nil && written < 1 {
-				err = dispatch.ErrExists
-			}
-			if err != nil {
-				return t.fail(doing, err)
+		rows := t.rows[in].rows
+		for i, size := range groups {
+			for ; len(rows) >= size; rows = rows[size:] {
+				if err := t.insertGroup(t.store.insertRows[in][i], rows[:size]); err != nil {
+					return t.fail("writing into "+insertionTexts[in].table, err)
+				}
 			}
 		}
 	}
 	return nil
+}
+
+func (t *tx) insertGroup(query string, rows [][]any) error {
+	args := make([]any, 0, len(rows)*(len(rows[0])+1))
+	for _, row := range rows {
+		args = append(append(args, t.name), row...)
+	}
+	result, err := t.statement(query).ExecContext(t.ctx, args...)
+	if err != nil {
+		return err
+	}
+	written, err := result.RowsAffected()
+	if err == nil && written < int64(len(rows)) {
+		err = dispatch.ErrExists
+	}
+	return err
 }

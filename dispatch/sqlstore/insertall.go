@@ -19,7 +19,7 @@ import (
 // jsonColumns are the types of the columns that are not text, in PostgreSQL.
 var jsonColumns = map[string]string{
 	"row_no": "bigint", "size": "bigint", "attempt": "bigint", "try_no": "bigint", "nth": "bigint", "uid_validity": "bigint",
-	"uid": "bigint", "seq": "bigint", "total": "bigint", "entries": "bigint", "tries": "bigint",
+	"uid": "bigint", "seq": "bigint", "total": "bigint", "version": "bigint", "entries": "bigint", "tries": "bigint",
 	"lease_token": "bigint", "lease_term": "bigint",
 	"due": "timestamptz", "happened": "timestamptz", "found": "timestamptz", "created": "timestamptz",
 	"lease_until": "timestamptz", "paused_until": "timestamptz", "last_try": "timestamptz",

@@ -16,39 +16,42 @@ import (
 	"github.com/ceralacca/go-pec/dispatch/memstore"
 )
 
-// A transaction here remembers what it reads and writes late; the memory store does
-// everything at once. Whatever is done to both, in whatever order, they must answer
-// the same.
+// A transaction here knows what the one before has read, and writes late; the memory
+// store does everything at once. Whatever is done to both, in whatever order, and by
+// however many programs, they must answer the same.
 
 func TestSQLiteLikeMemory(t *testing.T) {
-	for seed := range uint64(6) {
-		s := openSQLite(t, filepath.Join(t.TempDir(), "sends.db"))
+	for seed := range uint64(8) {
+		file := filepath.Join(t.TempDir(), "sends.db")
+		s, other := openSQLite(t, file), openSQLite(t, file)
 		if seed%2 == 1 {
 			s.SetCacheSize(3) // it forgets all the time
 		}
-		checkLikeMemory(t, s, seed)
+		checkLikeMemory(t, seed, s, other)
 	}
 }
 
 func TestPostgreSQLLikeMemory(t *testing.T) {
 	for seed := range uint64(4) {
-		s := openPostgres(t, fmt.Sprint(t.TempDir(), seed))
+		name := fmt.Sprint(t.TempDir(), seed)
+		s, other := openPostgres(t, name), openPostgres(t, name)
 		if seed%2 == 1 {
 			s.SetCacheSize(3)
 		}
-		checkLikeMemory(t, s, seed)
+		checkLikeMemory(t, seed, s, other)
 	}
 }
 
 var errGivenUp = errors.New("given up")
 
-func checkLikeMemory(t *testing.T, s dispatch.Store, seed uint64) {
+// checkLikeMemory has the first of the programs do most of the work.
+func checkLikeMemory(t *testing.T, seed uint64, programs ...dispatch.Store) {
 	t.Helper()
-	ctx, memory := context.Background(), new(memstore.Store)
+	memory := new(memstore.Store)
 	rng := rand.New(rand.NewPCG(seed, 1))
 	g := &generator{rng: rng}
 	for range 60 {
-		memory.View(ctx, account, func(tx dispatch.Tx) error {
+		memory.View(context.Background(), account, func(tx dispatch.Tx) error {
 			entries, err := tx.Audit(0, 10_000)
 			g.seq = int64(len(entries))
 			return err
@@ -57,21 +60,35 @@ func checkLikeMemory(t *testing.T, s dispatch.Store, seed uint64) {
 		for range 1 + rng.IntN(60) {
 			calls = append(calls, g.call())
 		}
-		givesUp := rng.IntN(4) == 0
+		end := rng.IntN(6)
 		run := func(s dispatch.Store) (answers []string, err error) {
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
 			err = s.Update(ctx, account, func(tx dispatch.Tx) error {
 				for _, c := range calls {
 					answers = append(answers, c.name+" = "+c.do(tx))
 				}
-				if givesUp {
+				switch end {
+				case 0:
 					return errGivenUp
+				case 1:
+					cancel()
 				}
 				return nil
 			})
+			for _, known := range []error{errGivenUp, context.Canceled} {
+				if errors.Is(err, known) {
+					err = known
+				}
+			}
 			return answers, err
 		}
 		want, wantErr := run(memory)
-		got, gotErr := run(s)
+		program := programs[0]
+		if rng.IntN(4) == 0 {
+			program = programs[rng.IntN(len(programs))]
+		}
+		got, gotErr := run(program)
 		if wantErr != gotErr || !slices.Equal(got, want) {
 			t.Fatalf("seed %d: Update: got error %v, want %v; and\n%s", seed, gotErr, wantErr, firstDifference(got, want))
 		}

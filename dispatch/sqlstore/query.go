@@ -20,7 +20,7 @@ func (d *dialect) queries() []string {
 }
 
 const (
-	accountColumns = `lease_holder, lease_token, lease_term, lease_until, paused_until, pause_reason, suspended, rest, entries, tries, last_try`
+	accountColumns = `lease_holder, lease_token, lease_term, lease_until, paused_until, pause_reason, suspended, rest, version, entries, tries, last_try`
 
 	queryAccounts = `SELECT name, ` + accountColumns + ` FROM accounts WHERE rest IS NOT NULL AND name > $1 ORDER BY name LIMIT $2`
 	queryAccount  = `SELECT ` + accountColumns + ` FROM accounts WHERE name = $1`

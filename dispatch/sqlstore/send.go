@@ -17,7 +17,7 @@ type sendState struct {
 
 // state returns what is known of a send, reading it the first time.
 func (t *tx) state(id dispatch.SendID) (*sendState, error) {
-	if s, ok := t.sends[id]; ok {
+	if s := t.send(id); s != nil {
 		return s, nil
 	}
 	if !isText(id.Batch) {
@@ -29,7 +29,7 @@ func (t *tx) state(id dispatch.SendID) (*sendState, error) {
 	if err := t.readStates(id); err != nil {
 		return nil, err
 	}
-	if s, ok := t.sends[id]; ok {
+	if s := t.send(id); s != nil {
 		return s, nil
 	}
 	return nil, dispatch.ErrNotFound
@@ -70,7 +70,7 @@ func (t *tx) readStates(id dispatch.SendID) error {
 	}
 	for number, s := range read {
 		id.Row = number
-		if _, ok := t.sends[id]; !ok { // what was changed counts
+		if t.send(id) == nil { // what was changed counts
 			t.sends[id] = s
 		}
 	}

@@ -97,10 +97,11 @@ type Store struct {
 	dispatch.Blobs
 	db         *sql.DB
 	dialect    *dialect
-	statements map[string]*sql.Stmt // :: query → prepared
-	insertRow  [insertions]string   // the statements that write one row
-	cacheSize  int                  // see tx.trim
-	writer     chan struct{}        // full while somebody writes; nil if many may at once
+	statements map[string]*sql.Stmt            // :: query → prepared
+	insertRows [insertions][len(groups)]string // the statements that write rows by the group
+	cacheSize  int                             // see tx.trim
+	memory     memory
+	writer     chan struct{} // full while somebody writes; nil if many may at once
 }
 
 var _ dispatch.Store = (*Store)(nil)
@@ -147,8 +148,10 @@ func (s *Store) prepare(ctx context.Context) error {
 		all = append(all, s.dialect.insertAll, s.dialect.putSmall)
 	} else {
 		for in := range insertions {
-			s.insertRow[in] = in.insertRow()
-			all = append(all, s.insertRow[in])
+			for i, size := range groups {
+				s.insertRows[in][i] = in.insertRows(size)
+			}
+			all = append(all, s.insertRows[in][:]...)
 		}
 	}
 	for _, query := range all {
@@ -166,8 +169,9 @@ func (s *Store) Update(ctx context.Context, account string, f func(dispatch.Tx) 
 	if !isText(account) {
 		return errKey
 	}
-	return s.write(ctx, func(sqlTx *sql.Tx) error {
-		tx := newTx(ctx, s, sqlTx, account)
+	var tx *tx
+	err := s.write(ctx, func(sqlTx *sql.Tx) error {
+		tx = newTx(ctx, s, sqlTx, account)
 		if err := tx.lock(); err != nil {
 			return err
 		}
@@ -176,6 +180,10 @@ func (s *Store) Update(ctx context.Context, account string, f func(dispatch.Tx) 
 		}
 		return tx.finish()
 	})
+	if err == nil {
+		s.memory.remember(account, tx.account.version, tx.known)
+	}
+	return err
 }
 
 // write runs f in a transaction of the database that may write.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"time"
 
 	"github.com/ceralacca/go-pec/dispatch"
 )
@@ -24,28 +23,23 @@ type tx struct {
 	readOnly bool
 	failed   error // the first error of the database: nothing can be kept any more
 
-	account *accountRow          // nil: not read yet
-	batches map[string]*batchRow // :: name → batch, as far as read
-	sends   map[dispatch.SendID]*sendState
-	highest map[string]int64    // :: batch → its last row, as far as read
-	tries   map[int64]time.Time // :: number of a try → when it happened, as far as read
+	account *accountRow // nil: not read yet
+	*known
 
 	messageIDs map[string]*named            // as far as prefetched; nil: it names nothing
 	sendRows   map[dispatch.SendID]*sendRow // as far as prefetched
 
-	rows [insertions]rowSet // to be written
+	rows  [insertions]rowSet // to be written
+	wrote bool               // something was
 }
 
 func newTx(ctx context.Context, s *Store, sqlTx *sql.Tx, account string) *tx {
 	return &tx{
-		ctx:     ctx,
-		store:   s,
-		sql:     sqlTx,
-		name:    account,
-		batches: make(map[string]*batchRow),
-		sends:   make(map[dispatch.SendID]*sendState),
-		highest: make(map[string]int64),
-		tries:   make(map[int64]time.Time),
+		ctx:   ctx,
+		store: s,
+		sql:   sqlTx,
+		name:  account,
+		known: newKnown(),
 
 		messageIDs: make(map[string]*named),
 		sendRows:   make(map[dispatch.SendID]*sendRow),
@@ -111,18 +105,25 @@ func (t *tx) flush() error {
 	if t.failed != nil {
 		return t.failed
 	}
+	t.takeBatches()
+	return t.write()
+}
+
+// takeBatches has the batches that were changed written with the rest.
+func (t *tx) takeBatches() {
 	for name, row := range t.batches {
 		if row.changed {
 			t.rows[upsertBatches].put(name, row.values())
 			row.changed = false
 		}
 	}
-	return t.write()
 }
 
 // finish writes everything, before the commit.
 func (t *tx) finish() error {
-	if t.account.changed {
+	t.takeBatches()
+	if t.account.changed || t.wrote || t.waiting() > 0 {
+		t.account.version = anyVersion()
 		t.rows[upsertAccounts].put(t.name, t.account.values())
 	}
 	if err := t.flush(); err != nil {
@@ -140,16 +141,11 @@ const cacheSize = 512
 
 // trim keeps a transaction that does a great deal small.
 func (t *tx) trim() error {
-	waiting := 0
-	for i := range t.rows {
-		waiting += len(t.rows[i].rows)
-	}
-	if max(waiting, len(t.sends), len(t.tries), len(t.messageIDs)) < t.store.cacheSize {
+	if max(t.waiting(), len(t.sends), len(t.tries), len(t.messageIDs)) < t.store.cacheSize {
 		return nil
 	}
 	err := t.flush()
-	clear(t.sends)
-	clear(t.tries)
+	t.age()
 	clear(t.messageIDs)
 	clear(t.sendRows)
 	return err

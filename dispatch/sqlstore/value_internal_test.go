@@ -93,11 +93,11 @@ func TestConflicts(t *testing.T) {
 }
 
 // Statements that write rows are built from the names of columns.
-func TestInsertRow(t *testing.T) {
-	got := insertMessageIDs.insertRow()
-	want := "INSERT INTO message_ids (account, message_id, batch, row_no, attempt) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING"
+func TestInsertRows(t *testing.T) {
+	got := insertMessageIDs.insertRows(2)
+	want := "INSERT INTO message_ids (account, message_id, batch, row_no, attempt) VALUES (?, ?, ?, ?, ?), (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 	if got != want {
-		t.Errorf("insertRow:\n got %s\nwant %s", got, want)
+		t.Errorf("insertRows(2):\n got %s\nwant %s", got, want)
 	}
 }
 

@@ -14,6 +14,7 @@ CREATE TABLE accounts (
   pause_reason text NOT NULL DEFAULT '',
   suspended    text NOT NULL DEFAULT '',              -- if not empty, why it does not send until a person acts
   rest         json,                                  -- NULL: there is no record of the account
+  version      bigint NOT NULL DEFAULT 0,             -- drawn anew with each change of whatever belongs to the account
   entries      bigint NOT NULL DEFAULT 0,             -- how many there are in audit
   tries        bigint NOT NULL DEFAULT 0,             -- how many there are in tries
   last_try     timestamptz

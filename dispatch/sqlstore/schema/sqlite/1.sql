@@ -12,6 +12,7 @@ CREATE TABLE accounts (
   pause_reason TEXT NOT NULL DEFAULT '',
   suspended    TEXT NOT NULL DEFAULT '',  -- if not empty, why it does not send until a person acts
   rest         TEXT,                      -- NULL: there is no record of the account
+  version      INTEGER NOT NULL DEFAULT 0, -- drawn anew with each change of whatever belongs to the account
   entries      INTEGER NOT NULL DEFAULT 0, -- how many there are in audit
   tries        INTEGER NOT NULL DEFAULT 0, -- how many there are in tries
   last_try     TEXT
