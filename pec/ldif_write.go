@@ -13,9 +13,10 @@ import (
 
 // WriteLDIF writes a providers' directory that [ReadLDIF] reads as the same: the
 // root and one record for each provider, in the order given, with the hash of
-// each certificate beside it. The file is read back before anything is written: what a
-// reader would refuse, or take for something else, is an [*LDIFError] whose line
-// is that of the file.
+// each certificate beside it. The root does not say where the file is published, and
+// need not (RFC 6109, sections 4.5.6 and 4.5.8). The file is read back before anything
+// is written: what a reader would refuse, or take for something else, is an
+// [*LDIFError] whose line is that of the file.
 func WriteLDIF(w io.Writer, providers []Provider) error {
 	file := formatLDIF(providers)
 	back, err := ReadLDIF(bytes.NewReader(file))
