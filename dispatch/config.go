@@ -80,7 +80,8 @@ type AccountConfig struct {
 	// found to be the same. A mailbox that is full can't send any more. No other
 	// message is removed: a server without UIDPLUS (RFC 4315) can't remove one alone,
 	// and keeps the receipts. Those that were collected before Purge was set, or just
-	// before a crash, stay until [Dispatcher.Rescan].
+	// before a crash, stay until [Dispatcher.Rescan]. If the store is lost later, or an
+	// old copy of it put back, there is no second copy of them.
 	Purge bool
 }
 

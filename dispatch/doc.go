@@ -44,6 +44,14 @@
 // settle it, or a person does ([Dispatcher.Resend]); this package never sends it
 // again by itself.
 //
+// That holds as long as the store keeps what it confirmed. If it comes back as it was
+// earlier, from a backup or from a disk that confirmed flushes and lost them with the
+// power, a message of its batches that has left since is not sent again if the mailbox
+// has a receipt of it, for that is read to its end first. It is sent again, with the
+// same Message-ID, if there is none: because it has not come yet, because
+// [AccountConfig].Purge removed it, or because the account has no Mailbox. What people
+// decided since is forgotten: look at the batches before [Dispatcher.Run].
+//
 // # What it stands on
 //
 // A [Store] keeps everything: memstore, sqlstore, or one of your own that passes

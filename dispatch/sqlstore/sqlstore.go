@@ -14,9 +14,12 @@
 //
 // [SQLiteDSN] asks for what makes a commit durable: a write-ahead log that is
 // flushed to the disk before each commit returns. [New] refuses a database that
-// was opened otherwise. Several processes may open the file, on one machine and
-// not over a network file system. One writes at a time, the others wait for it;
-// nobody waits to read.
+// was opened otherwise. A disk that confirms a flush and loses it with the power
+// leaves the database as it was somewhat earlier, as a backup does: for what holds
+// then see "At most once" in package dispatch.
+//
+// Several processes may open the file, on one machine and not over a network file
+// system. One writes at a time, the others wait for it; nobody waits to read.
 //
 // database/sql keeps two connections open and closes others after each use, unless
 // it is told to keep more, which here and with PostgreSQL is worth it:
