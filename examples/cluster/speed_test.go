@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -97,15 +98,12 @@ func startBench(b *testing.B, rules string) (bare *bench, of map[string]*bench) 
 	return bare, of
 }
 
-// dispatcher returns one for the account, changed by f.
-func (x *bench) dispatcher(b *testing.B, f func(*dispatch.AccountConfig)) *dispatch.Dispatcher {
+// dispatcher returns one for an account, which tells what happens to it.
+func (x *bench) dispatcher(b *testing.B, a dispatch.AccountConfig, observe func(dispatch.Event)) *dispatch.Dispatcher {
 	b.Helper()
-	a := x.account
-	if f != nil {
-		f(&a)
-	}
 	d, err := dispatch.New(dispatch.Config{
-		Store: x.store, Accounts: []dispatch.AccountConfig{a}, Verify: x.network.verify, Now: x.network.now, Poll: 100 * time.Millisecond,
+		Store: x.store, Accounts: []dispatch.AccountConfig{a}, Verify: x.network.verify, Now: x.network.now,
+		Poll: 100 * time.Millisecond, Observe: observe,
 	})
 	if err != nil {
 		b.Fatal(err)
@@ -118,37 +116,45 @@ func (x *bench) prepare(b *testing.B, messages int) string {
 	b.Helper()
 	x.round++
 	name := fmt.Sprintf("round-%d", x.round)
-	err := prepare(dispatch.WithActor(b.Context(), "bench"), x.dispatcher(b, nil), x.account.Address, name, messages)
+	err := prepare(dispatch.WithActor(b.Context(), "bench"), x.dispatcher(b, x.account, nil), x.account.Address, name, messages)
 	if err != nil {
 		b.Fatal(err)
 	}
 	return name
 }
 
-// until runs a dispatcher until a batch has all its sends in a state.
-func (x *bench) until(b *testing.B, d *dispatch.Dispatcher, batch string, state dispatch.State) {
+// until runs a dispatcher until so many sends have come to a state.
+func (x *bench) until(b *testing.B, a dispatch.AccountConfig, sends int, state dispatch.State) {
 	b.Helper()
+	var there atomic.Int64
+	all := make(chan struct{})
+	d := x.dispatcher(b, a, func(e dispatch.Event) {
+		if e.To == state && e.From != state && there.Add(1) == int64(sends) {
+			close(all)
+		}
+	})
 	ctx, stop := context.WithCancel(b.Context())
 	var running sync.WaitGroup
 	running.Go(func() { d.Run(ctx) })
-	defer running.Wait()
-	defer stop()
-	for {
-		now, err := d.Batch(ctx, x.account.Address, batch)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if now.Counts[state] == now.Total {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	<-all
+	stop()
+	running.Wait()
 }
 
-// send sends a batch and reads no receipts.
-func (x *bench) send(b *testing.B, batch string) {
+// send sends messages and reads no receipts.
+func (x *bench) send(b *testing.B, messages int) {
 	b.Helper()
-	x.until(b, x.dispatcher(b, func(a *dispatch.AccountConfig) { a.Mailbox = nil }), batch, dispatch.Submitted)
+	a := x.account
+	a.Mailbox = nil
+	x.until(b, a, messages, dispatch.Submitted)
+}
+
+// collect reads their receipts.
+func (x *bench) collect(b *testing.B, messages int) {
+	b.Helper()
+	a := x.account
+	a.Submitter = nil
+	x.until(b, a, messages, dispatch.Delivered)
 }
 
 // settle waits until the network has done all it has to, and returns since when.
@@ -198,8 +204,8 @@ func benchSend(b *testing.B, messages int, rules string) {
 		clock("bare", func() { bare.sendBare(b, raw) })
 		for _, e := range engines {
 			x := of[e.name]
-			batch := x.prepare(b, messages)
-			clock(e.name, func() { x.send(b, batch) })
+			x.prepare(b, messages)
+			clock(e.name, func() { x.send(b, messages) })
 		}
 	}
 	total := float64(messages * b.N)
@@ -220,7 +226,7 @@ type rawMessage struct {
 // messages returns the messages of a batch as bytes.
 func (x *bench) messages(b *testing.B, batch string) (list []rawMessage) {
 	b.Helper()
-	d := x.dispatcher(b, nil)
+	d := x.dispatcher(b, x.account, nil)
 	for s, err := range d.Statuses(b.Context(), x.account.Address, batch) {
 		if err != nil {
 			b.Fatal(err)
@@ -282,11 +288,9 @@ func BenchmarkReceipts(b *testing.B) {
 		for _, e := range engines {
 			x := of[e.name]
 			batch := x.prepare(b, messages)
-			x.send(b, batch)
+			x.send(b, messages)
 			x.settle(b)
-			took[e.name] += timed(func() {
-				x.until(b, x.dispatcher(b, func(a *dispatch.AccountConfig) { a.Submitter = nil }), batch, dispatch.Delivered)
-			})
+			took[e.name] += timed(func() { x.collect(b, messages) })
 			if e.name == "memory" {
 				raw := x.receipts(b, batch)
 				receipts += len(raw)
@@ -305,7 +309,7 @@ func BenchmarkReceipts(b *testing.B) {
 // receipts returns the receipts of a batch as received.
 func (x *bench) receipts(b *testing.B, batch string) (list [][]byte) {
 	b.Helper()
-	d := x.dispatcher(b, nil)
+	d := x.dispatcher(b, x.account, nil)
 	for s, err := range d.Statuses(b.Context(), x.account.Address, batch) {
 		if err != nil {
 			b.Fatal(err)
