@@ -18,7 +18,8 @@ const chunkSize = 256 << 10
 // blobs are the [dispatch.Blobs] of a database.
 type blobs struct {
 	*Store
-	group group
+	group  group
+	recent chunks
 }
 
 func newBlobs(s *Store) *blobs {
@@ -82,24 +83,26 @@ func (b *blobs) size(ctx context.Context, d dispatch.Digest) (size int64, err er
 
 // OpenBlob implements [dispatch.Blobs].
 func (b *blobs) OpenBlob(ctx context.Context, d dispatch.Digest) (dispatch.Blob, error) {
+	if first, ok := b.recent.get(d, 0); ok {
+		return &blob{ctx: ctx, blobs: b, digest: d, size: first.size, chunk: first}, nil
+	}
 	size, err := b.size(ctx, d)
 	if err != nil {
 		return nil, err
 	}
-	return &blob{ctx: ctx, store: b.Store, digest: d, size: size}, nil
+	return &blob{ctx: ctx, blobs: b, digest: d, size: size}, nil
 }
 
 // blob is an open blob. It holds one chunk of it, since most read it in small
 // pieces, from beginning to end.
 type blob struct {
 	ctx    context.Context
-	store  *Store
+	blobs  *blobs
 	digest dispatch.Digest
 	size   int64
 
-	mu     sync.Mutex // guards what follows
-	chunk  []byte
-	number int64 // of chunk, if that is not nil
+	mu    sync.Mutex // guards what follows
+	chunk chunk      // none, if it has no bytes
 }
 
 // Size implements [dispatch.Blob].
@@ -119,7 +122,7 @@ func (b *blob) ReadAt(p []byte, offset int64) (n int, err error) {
 		if err := b.load(offset / chunkSize); err != nil {
 			return n, err
 		}
-		took := copy(p[n:], b.chunk[offset%chunkSize:])
+		took := copy(p[n:], b.chunk.bytes[offset%chunkSize:])
 		n += took
 		offset += int64(took)
 	}
@@ -131,18 +134,22 @@ func (b *blob) ReadAt(p []byte, offset int64) (n int, err error) {
 
 // load makes b.chunk the chunk with a number.
 func (b *blob) load(number int64) error {
-	if b.chunk != nil && b.number == number {
+	if b.chunk.bytes != nil && b.chunk.number == number {
 		return nil
 	}
-	b.chunk = nil
-	var chunk []byte
-	err := b.store.statements[queryChunk].QueryRowContext(b.ctx, b.digest.String(), number).Scan(&chunk)
+	var ok bool
+	if b.chunk, ok = b.blobs.recent.get(b.digest, number); ok {
+		return nil
+	}
+	var bytes []byte
+	err := b.blobs.statements[queryChunk].QueryRowContext(b.ctx, b.digest.String(), number).Scan(&bytes)
 	if err != nil {
-		return b.store.failed(b.ctx, "reading a blob", err)
+		return b.blobs.failed(b.ctx, "reading a blob", err)
 	}
-	if want := min(chunkSize, b.size-number*chunkSize); int64(len(chunk)) != want {
-		return fmt.Errorf("sqlstore: chunk %d of a blob has %d bytes, not %d", number, len(chunk), want)
+	if want := min(chunkSize, b.size-number*chunkSize); int64(len(bytes)) != want {
+		return fmt.Errorf("sqlstore: chunk %d of a blob has %d bytes, not %d", number, len(bytes), want)
 	}
-	b.chunk, b.number = chunk, number
+	b.chunk = chunk{b.digest, b.size, number, bytes}
+	b.blobs.recent.put(b.chunk)
 	return nil
 }

@@ -2,6 +2,9 @@ package sqlstore
 
 import "time"
 
+// RecentChunks is how many chunks are kept in memory.
+const RecentChunks = recentChunks
+
 // Queries returns the statements that are to be found by an index.
 func (s *Store) Queries() []string { return append(s.dialect.queries(), s.dialect.lockAccount) }
 

@@ -3,6 +3,8 @@ package sqlstore_test
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ceralacca/go-pec/dispatch"
+	"github.com/ceralacca/go-pec/dispatch/sqlstore"
 )
 
 // A person can look at the database with the tools of the database.
@@ -138,5 +141,45 @@ func TestBlobDamaged(t *testing.T) {
 		if n, err := b.ReadAt(make([]byte, size), 0); err == nil {
 			t.Errorf("ReadAt, after %s: got %d bytes and no error", damage, n)
 		}
+	}
+}
+
+// What was read lately is not read from the database again, and does not stay in memory
+// for ever.
+func TestRecentChunks(t *testing.T) {
+	ctx, s := context.Background(), openSQLite(t, filepath.Join(t.TempDir(), "sends.db"))
+	read := func(d dispatch.Digest) (string, error) {
+		b, err := s.OpenBlob(ctx, d)
+		if err != nil {
+			return "", err
+		}
+		defer b.Close()
+		content, err := io.ReadAll(io.NewSectionReader(b, 0, b.Size()))
+		return string(content), err
+	}
+	var digests []dispatch.Digest
+	for i := range sqlstore.RecentChunks + 1 {
+		d, _, err := s.PutBlob(ctx, strings.NewReader(fmt.Sprint("allegato ", i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		digests = append(digests, d)
+	}
+	if _, err := read(digests[0]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.db.Exec("DELETE FROM blob_chunks WHERE digest = $1", digests[0].String()); err != nil {
+		t.Fatal(err)
+	}
+	if content, err := read(digests[0]); err != nil || content != "allegato 0" {
+		t.Errorf("read again: got %q, error %v", content, err)
+	}
+	for _, d := range digests[1:] {
+		if _, err := read(d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if content, err := read(digests[0]); err == nil {
+		t.Errorf("read after %d others: got %q, want an error", sqlstore.RecentChunks, content)
 	}
 }
