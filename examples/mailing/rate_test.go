@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,9 +28,38 @@ import (
 // of the burst counts until all is accepted, and flatters whoever is faster: what is
 // delivered later costs him nothing.
 //
+// A message is some lines and a page of PDF, 3 kB in all, or has a scanned document of
+// 200 kB with it.
+//
 //	go test -run '^$' -bench Rate -benchtime 4x ./examples/mailing
 func BenchmarkRate(b *testing.B) {
-	const messages = 500
+	b.Run("lines", func(b *testing.B) { benchRate(b, "", 500) })
+	b.Run("document", func(b *testing.B) { benchRate(b, withDocument(b), 200) })
+}
+
+// withDocument returns the folder of a template with a document.
+func withDocument(b *testing.B) string {
+	dir := b.TempDir()
+	if err := os.CopyFS(dir, templateOfSample(b)); err != nil {
+		b.Fatal(err)
+	}
+	scan := make([]byte, 200_000) // does not compress, like a scan
+	rand.NewChaCha8([32]byte{}).Read(scan)
+	if err := os.WriteFile(filepath.Join(dir, "attachments", "documento.pdf"), append([]byte("%PDF-1.4\n"), scan...), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	return dir
+}
+
+func templateOfSample(b *testing.B) fs.FS {
+	folder, err := (&mailing{flags: new(flags)}).templateFolder()
+	if err != nil {
+		b.Fatal(err)
+	}
+	return folder
+}
+
+func benchRate(b *testing.B, template string, messages int) {
 	n := startNetwork(b, "")
 	w, err := joinNetwork(n.dir, "")
 	if err != nil {
@@ -38,7 +69,7 @@ func BenchmarkRate(b *testing.B) {
 	d := sendingDispatcher(b, w, taken)
 	var bare, durable rate
 	for i := range b.N {
-		batch := preparedBatch(b, d, w, fmt.Sprintf("bench %d", i), messages)
+		batch := preparedBatch(b, d, w, template, fmt.Sprintf("bench %d", i), messages)
 		raw := rawMessages(b, d, w, batch)
 		both := []func(){
 			func() { bare.add(b, n, func() { sendBare(b, w, raw) }) },
@@ -114,9 +145,9 @@ func sendingDispatcher(b *testing.B, w *world, taken chan<- struct{}) *dispatch.
 }
 
 // preparedBatch makes a batch, and has no sign-off yet.
-func preparedBatch(b *testing.B, d *dispatch.Dispatcher, w *world, name string, rows int) dispatch.Batch {
+func preparedBatch(b *testing.B, d *dispatch.Dispatcher, w *world, template, name string, rows int) dispatch.Batch {
 	b.Helper()
-	m := &mailing{flags: &flags{generate: rows, batch: name}, world: w}
+	m := &mailing{flags: &flags{generate: rows, batch: name, template: template}, world: w}
 	spec, err := m.spec(m.source())
 	if err != nil {
 		b.Fatal(err)
