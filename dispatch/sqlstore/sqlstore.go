@@ -45,9 +45,11 @@
 // How long a transaction takes is counted in round trips, and in flushes to the
 // disk. It reads what it needs once, the sends of neighbouring rows together, and
 // writes everything in one statement at its end: ten sends that went through a step
-// take about as many round trips as one, which is six, and one flush. What comes
-// while it is flushed shares the next transaction. Which sends some receipts are
-// about is read in two round trips, however many they are ([dispatch.Prefetcher]).
+// take about as many round trips as one, which is four to six, and one flush. What
+// comes while it is flushed shares the next transaction, and what one transaction has
+// read, the next one knows, unless somebody changed anything of the account since.
+// Which sends some receipts are about is read in two round trips, however many they
+// are ([dispatch.Prefetcher]).
 //
 // One setting of the server is worth having: idle_in_transaction_session_timeout, of
 // a few seconds, ends the transaction of a process that was stopped in the middle of
@@ -75,15 +77,21 @@
 //	sqlite3 sends.db "SELECT happened, kind, what, detail FROM timeline
 //	                  WHERE recipient = 'sindaco@pec.alfa.example' ORDER BY happened"
 //
+// Who changes rows by hand stops the programs first, or gives the account another
+// version in the same transaction: what a program has read counts as long as the
+// version is the same.
+//
 // # Large values
 //
 // Messages as received and attachments are kept in the database in chunks of 256 KiB,
 // or, with [Config.Blobs], somewhere else, such as a [Folder]. In the database, those
 // of one chunk that are put at the same time, most receipts among them, are written
 // together, up to 64 with one flush. Each that is put returns after the flush, and
-// one that fails or is given up does not keep the others from being written. For an object storage (S3 and
-// the like) write a [dispatch.Blobs] of two methods: upload under the digest, once
-// it is known, and return when the upload is confirmed.
+// one that fails or is given up does not keep the others from being written. Chunks that
+// were read lately stay in memory, 4 MiB at most.
+//
+// For an object storage (S3 and the like) write a [dispatch.Blobs] of two methods:
+// upload under the digest, once it is known, and return when the upload is confirmed.
 package sqlstore
 
 import (
