@@ -43,9 +43,10 @@ func (k *known) send(id dispatch.SendID) *sendState {
 	return s
 }
 
-// age forgets what nobody asked for lately.
+// age forgets what nobody asked for lately. Everything that was changed is written.
 func (k *known) age() {
 	k.older, k.sends = k.sends, make(map[dispatch.SendID]*sendState)
+	clear(k.batches)
 	clear(k.tries)
 }
 
