@@ -14,11 +14,8 @@ package imapbox
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
-	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
@@ -94,23 +91,11 @@ func waitGreeting(client *imapclient.Client) error {
 	return err
 }
 
-// keepAlive is how often an idle connection is probed, so that one whose other
-// end is gone is noticed.
-const keepAlive = 30 * time.Second
-
 // dial connects and encrypts.
 func (m *Mailbox) dial(ctx context.Context) (*conn, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, m.config.ConnectTimeout, errors.New("no connection in time"))
-	defer cancel()
-	dialer := net.Dialer{KeepAlive: keepAlive}
-	raw, err := dialer.DialContext(ctx, "tcp", m.config.Addr)
+	encrypted, raw, err := m.config.server().Dial(ctx)
 	if err != nil {
-		return nil, because(ctx, fmt.Errorf("connecting: %w", err))
-	}
-	encrypted, err := m.encrypt(ctx, raw)
-	if err != nil {
-		raw.Close()
-		return nil, because(ctx, err)
+		return nil, err
 	}
 	c := &conn{Conn: encrypted, raw: raw}
 	if m.config.TLS == TLSStart {
@@ -119,30 +104,4 @@ func (m *Mailbox) dial(ctx context.Context) (*conn, error) {
 		c.greeting = []byte("* OK encrypted\r\n")
 	}
 	return c, nil
-}
-
-func (m *Mailbox) encrypt(ctx context.Context, raw net.Conn) (*tls.Conn, error) {
-	if m.config.TLS == TLSStart {
-		stop := context.AfterFunc(ctx, func() { raw.Close() })
-		err := startTLS(raw)
-		if !stop() && err == nil {
-			err = net.ErrClosed
-		}
-		if err != nil {
-			return nil, fmt.Errorf("asking for TLS: %w", err)
-		}
-	}
-	encrypted := tls.Client(raw, m.config.tlsConfig())
-	if err := encrypted.HandshakeContext(ctx); err != nil {
-		return nil, fmt.Errorf("TLS handshake: %w", err)
-	}
-	return encrypted, nil
-}
-
-// because puts the end of ctx before an error that it led to.
-func because(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil {
-		return fmt.Errorf("%w: %w", cause, err)
-	}
-	return err
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-sasl"
+
+	"github.com/ceralacca/go-pec/internal/mailserver"
 )
 
 // Config says how to reach a provider's submission service. Providers of PEC
@@ -70,14 +72,9 @@ func (c Config) Format(f fmt.State, _ rune) {
 
 // validate checks what can be checked without a server.
 func (c *Config) validate() error {
-	host, port, err := net.SplitHostPort(c.Addr)
 	switch {
-	case err != nil || host == "" || port == "":
-		return errors.New("no host:port in Addr")
 	case c.TLS != "" && c.TLS != TLSImplicit && c.TLS != TLSStart:
 		return fmt.Errorf("no such TLS mode: %q", string(c.TLS))
-	case c.TLSConfig != nil && c.TLSConfig.InsecureSkipVerify:
-		return errors.New("TLSConfig would not verify the server")
 	case c.Login == nil && (c.Username == "" || c.Password == ""):
 		return errors.New("no Username and Password, and no Login")
 	case strings.ContainsRune(c.Username+c.Password, 0):
@@ -85,7 +82,7 @@ func (c *Config) validate() error {
 	case strings.ContainsFunc(c.LocalName, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return errors.New("LocalName is not one word of ASCII text")
 	}
-	return nil
+	return c.server().Check()
 }
 
 // withDefaults fills in what was left out.
@@ -93,28 +90,18 @@ func (c Config) withDefaults() Config {
 	if c.LocalName == "" {
 		c.LocalName = "localhost"
 	}
-	setDefault(&c.ConnectTimeout, 30*time.Second)
-	setDefault(&c.CommandTimeout, 2*time.Minute)
-	setDefault(&c.WriteTimeout, 3*time.Minute)
-	setDefault(&c.FinalTimeout, 10*time.Minute)
+	mailserver.SetDefault(&c.ConnectTimeout, 30*time.Second)
+	mailserver.SetDefault(&c.CommandTimeout, 2*time.Minute)
+	mailserver.SetDefault(&c.WriteTimeout, 3*time.Minute)
+	mailserver.SetDefault(&c.FinalTimeout, 10*time.Minute)
 	return c
 }
 
-func setDefault(d *time.Duration, def time.Duration) {
-	if *d <= 0 {
-		*d = def
+// server returns how the server is reached.
+func (c *Config) server() mailserver.Server {
+	s := mailserver.Server{Addr: c.Addr, TLS: c.TLSConfig, Timeout: c.ConnectTimeout}
+	if c.TLS == TLSStart {
+		s.StartTLS = func(raw net.Conn) error { return startTLS(raw, c.LocalName) }
 	}
-}
-
-// tlsConfig returns what TLS is set up with. It always verifies.
-func (c *Config) tlsConfig() *tls.Config {
-	t := c.TLSConfig.Clone()
-	if t == nil {
-		t = new(tls.Config)
-	}
-	if t.ServerName == "" {
-		t.ServerName, _, _ = net.SplitHostPort(c.Addr)
-	}
-	t.MinVersion = max(t.MinVersion, tls.VersionTLS12)
-	return t
+	return s
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/ceralacca/go-pec/dispatch"
+	"github.com/ceralacca/go-pec/internal/mailserver"
 )
 
 // session is a connection on which messages are handed over.
@@ -37,7 +38,7 @@ func (s *session) Submit(ctx context.Context, sub dispatch.Submission, commit fu
 		result.Broken = true
 	}
 	if result.Err != nil {
-		result.Err = fmt.Errorf("smtpsend: %w", because(ctx, result.Err))
+		result.Err = fmt.Errorf("smtpsend: %w", mailserver.Because(ctx, result.Err))
 	}
 	if result.Broken {
 		s.broken = true

@@ -22,8 +22,6 @@ package smtpsend
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -31,6 +29,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/ceralacca/go-pec/dispatch"
+	"github.com/ceralacca/go-pec/internal/mailserver"
 )
 
 // Submitter opens sessions with a provider. It may be used by several goroutines.
@@ -80,7 +79,7 @@ func (s *Submitter) open(ctx context.Context) (*session, error) {
 	}
 	if err != nil {
 		conn.abort()
-		return nil, because(ctx, err)
+		return nil, mailserver.Because(ctx, err)
 	}
 	return &session{client: client, conn: conn, localName: s.config.LocalName, used: time.Now()}, nil
 }
@@ -93,26 +92,11 @@ func (s *Submitter) greet(ctx context.Context, client *smtp.Client) error {
 	return s.login(ctx, client)
 }
 
-// because puts the end of ctx before an error that it led to.
-func because(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil {
-		return fmt.Errorf("%w: %w", cause, err)
-	}
-	return err
-}
-
 // dial connects and encrypts.
 func (s *Submitter) dial(ctx context.Context) (*conn, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, s.config.ConnectTimeout, errors.New("no connection in time"))
-	defer cancel()
-	raw, err := new(net.Dialer).DialContext(ctx, "tcp", s.config.Addr)
+	encrypted, raw, err := s.config.server().Dial(ctx)
 	if err != nil {
-		return nil, because(ctx, fmt.Errorf("connecting: %w", err))
-	}
-	encrypted, err := s.encrypt(ctx, raw)
-	if err != nil {
-		raw.Close()
-		return nil, because(ctx, err)
+		return nil, err
 	}
 	c := newConn(encrypted, raw, s.config.WriteTimeout)
 	if s.config.TLS == TLSStart {
@@ -121,22 +105,4 @@ func (s *Submitter) dial(ctx context.Context) (*conn, error) {
 		c.rest = reply{code: 220, lines: []string{"encrypted"}}.wire()
 	}
 	return c, nil
-}
-
-func (s *Submitter) encrypt(ctx context.Context, raw net.Conn) (*tls.Conn, error) {
-	if s.config.TLS == TLSStart {
-		stop := context.AfterFunc(ctx, func() { raw.Close() })
-		err := startTLS(raw, s.config.LocalName)
-		if !stop() && err == nil {
-			err = net.ErrClosed
-		}
-		if err != nil {
-			return nil, fmt.Errorf("asking for TLS: %w", err)
-		}
-	}
-	encrypted := tls.Client(raw, s.config.tlsConfig())
-	if err := encrypted.HandshakeContext(ctx); err != nil {
-		return nil, fmt.Errorf("TLS handshake: %w", err)
-	}
-	return encrypted, nil
 }
