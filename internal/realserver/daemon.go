@@ -16,7 +16,7 @@ import (
 // its folder and its ports stay the same.
 type daemon struct {
 	dir     string
-	ports   []int
+	ports   ports
 	attr    *syscall.SysProcAttr
 	command []string
 	process *process
@@ -45,9 +45,15 @@ func (d *daemon) begin(initialize func() error) error {
 		err = d.Start()
 	}
 	if err != nil {
-		os.RemoveAll(d.dir)
+		d.remove()
 	}
 	return err
+}
+
+// remove leaves nothing of a server that does not run.
+func (d *daemon) remove() error {
+	d.ports.release()
+	return os.RemoveAll(d.dir)
 }
 
 // Start starts the server, at first and after [daemon.Stop] or [daemon.Kill]. It
@@ -57,7 +63,7 @@ func (d *daemon) Start() error {
 	if d.process, err = start(d.path("log"), d.attr, d.command[0], d.command[1:]...); err != nil {
 		return err
 	}
-	return d.process.ready(d.path("log"), func() bool { return listens(d.ports...) })
+	return d.process.ready(d.path("log"), func() bool { return listens(d.ports.numbers...) })
 }
 
 // Stop brings the server to an orderly end. Its parts that take their time, such
@@ -82,17 +88,16 @@ func (d *daemon) killAll() { syscall.Kill(-d.process.Process.Pid, syscall.SIGKIL
 // gone waits until nobody listens any more: the last process of a server goes a
 // little after the first.
 func (d *daemon) gone() error {
-	for deadline := time.Now().Add(stopTimeout); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if !slices.ContainsFunc(d.ports, func(port int) bool { return listens(port) }) {
-			return nil
-		}
+	anybody := func() bool { return slices.ContainsFunc(d.ports.numbers, func(port int) bool { return listens(port) }) }
+	if patiently(stopTimeout, 5*time.Millisecond, func() bool { return !anybody() }) {
+		return nil
 	}
 	return fmt.Errorf("%s still listens after it was stopped", filepath.Base(d.command[0]))
 }
 
 // Close ends the server, if it runs, and removes everything.
 func (d *daemon) Close() error {
-	return errors.Join(d.Kill(), os.RemoveAll(d.dir))
+	return errors.Join(d.Kill(), d.remove())
 }
 
 // Log returns the end of what the server wrote down.

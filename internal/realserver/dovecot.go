@@ -200,10 +200,9 @@ func newDovecot() (*Dovecot, error) {
 	if d.user, err = runAs("dovecot", "nobody"); err != nil {
 		return nil, err
 	}
-	if err = freePorts(&d.imap, &d.imaps, &d.lmtp, &d.auth); err != nil {
+	if err = d.ports.takeAll(&d.imap, &d.imaps, &d.lmtp, &d.auth); err != nil {
 		return nil, err
 	}
-	d.ports = []int{d.imap, d.imaps, d.lmtp, d.auth}
 	d.attr = d.user.attributes()
 	d.dir, err = newFolder("dovecot")
 	d.command = []string{program, "-F", "-c", d.path("dovecot.conf")}

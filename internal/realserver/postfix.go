@@ -137,10 +137,9 @@ func newPostfix() (*Postfix, error) {
 	if p.user, err = runAs("postfix"); err != nil {
 		return nil, err
 	}
-	if err = freePorts(&p.smtp, &p.smtps); err != nil {
+	if err = p.ports.takeAll(&p.smtp, &p.smtps); err != nil {
 		return nil, err
 	}
-	p.ports = []int{p.smtp, p.smtps}
 	p.attr = &syscall.SysProcAttr{Setpgid: true}
 	p.dir, err = newFolder("postfix")
 	p.command = []string{master, "-c", p.dir, "-d"}

@@ -15,6 +15,7 @@ import (
 // PostgreSQL is a database server with one empty database.
 type PostgreSQL struct {
 	dir, bin string
+	ports    ports
 	port     int
 	password string
 	user     account
@@ -33,7 +34,7 @@ func StartPostgreSQL(settings ...string) (*PostgreSQL, error) {
 		err = p.start()
 	}
 	if err != nil {
-		os.RemoveAll(p.dir)
+		p.remove()
 		return nil, fmt.Errorf("starting PostgreSQL: %w", err)
 	}
 	return p, nil
@@ -48,7 +49,7 @@ func newPostgreSQL(settings []string) (*PostgreSQL, error) {
 	if p.user, err = runAs("postgres", "nobody"); err != nil {
 		return nil, err
 	}
-	if p.port, err = freePort(); err != nil {
+	if p.port, err = p.ports.take(); err != nil {
 		return nil, err
 	}
 	p.dir, err = newFolder("postgresql")
@@ -117,5 +118,11 @@ func (p *PostgreSQL) Restart(how Shutdown) error {
 
 // Close stops the server and removes everything.
 func (p *PostgreSQL) Close() error {
-	return errors.Join(p.process.stop(syscall.Signal(Fast)), os.RemoveAll(p.dir))
+	return errors.Join(p.process.stop(syscall.Signal(Fast)), p.remove())
+}
+
+// remove leaves nothing of a server that does not run.
+func (p *PostgreSQL) remove() error {
+	p.ports.release()
+	return os.RemoveAll(p.dir)
 }

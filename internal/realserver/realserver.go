@@ -19,7 +19,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -139,30 +138,6 @@ func newFolder(name string) (string, error) {
 	return dir, os.Chmod(dir, 0o711)
 }
 
-// freePort returns a port of loopback that nobody listens on. It is below those
-// that systems lend to clients: one of them could be lent out while the server is
-// down for a moment, even to the very client that tries to reach it.
-func freePort() (port int, err error) {
-	for range 100 {
-		port = 10_000 + rand.IntN(20_000)
-		var l net.Listener
-		if l, err = net.Listen("tcp", loopback(port)); err == nil {
-			return port, l.Close()
-		}
-	}
-	return 0, err
-}
-
-// freePorts fills in several.
-func freePorts(ports ...*int) (err error) {
-	for _, p := range ports {
-		if *p, err = freePort(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
 // process is a server that runs.
@@ -219,33 +194,50 @@ func (p *process) stop(how os.Signal) error {
 	p.guard.Wait()
 	p.held.Close()
 	p.Process.Signal(how)
+	if patiently(stopTimeout, 5*time.Millisecond, p.hasEnded) {
+		return nil
+	}
+	p.Process.Kill()
+	<-p.ended
+	return fmt.Errorf("%s did not stop in %v", filepath.Base(p.Path), stopTimeout)
+}
+
+func (p *process) hasEnded() bool {
 	select {
 	case <-p.ended:
-		return nil
-	case <-time.After(stopTimeout):
-		p.Process.Kill()
-		<-p.ended
-		return fmt.Errorf("%s did not stop in %v", filepath.Base(p.Path), stopTimeout)
+		return true
+	default:
+		return false
 	}
 }
 
 // startTimeout is how long a server has to begin its work.
 const startTimeout = time.Minute
 
-// ready waits until the server answers.
+// ready waits until the server answers, or ends it.
 func (p *process) ready(log string, answers func() bool) error {
-	for deadline := time.Now().Add(startTimeout); !answers(); time.Sleep(20 * time.Millisecond) {
-		select {
-		case <-p.ended:
-			return fmt.Errorf("%s ended at once: %s", filepath.Base(p.Path), tail(log))
-		default:
-		}
-		if time.Now().After(deadline) {
-			p.stop(syscall.SIGKILL)
-			return fmt.Errorf("%s is not ready after %v: %s", filepath.Base(p.Path), startTimeout, tail(log))
-		}
+	answered := patiently(startTimeout, 20*time.Millisecond, func() bool { return p.hasEnded() || answers() })
+	if answered && !p.hasEnded() {
+		return nil
 	}
-	return nil
+	err := fmt.Errorf("%s is not ready after %v: %s", filepath.Base(p.Path), startTimeout, tail(log))
+	if answered {
+		err = fmt.Errorf("%s ended at once: %s", filepath.Base(p.Path), tail(log))
+	}
+	p.stop(syscall.SIGKILL)
+	return err
+}
+
+// patiently waits until something is done, and looks at it in steps. These are counted,
+// not the time: it goes on where both sides were stopped for a while.
+func patiently(limit, step time.Duration, done func() bool) bool {
+	for range limit / step {
+		if done() {
+			return true
+		}
+		time.Sleep(step)
+	}
+	return done()
 }
 
 // listens reports whether somebody listens on each port.
