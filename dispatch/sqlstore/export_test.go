@@ -13,3 +13,6 @@ func (s *Store) SetPatience(d time.Duration) { s.Blobs.(*blobs).group.patience =
 
 // SetCacheSize makes transactions write, and forget, after so many rows.
 func (s *Store) SetCacheSize(n int) { s.cacheSize = n }
+
+// Remembered is how many records of all accounts are remembered.
+func (s *Store) Remembered() int { return s.memory.size }

@@ -50,8 +50,20 @@ func (k *known) age() {
 	clear(k.tries)
 }
 
-// size is how many sends are known, some of them twice.
-func (k *known) size() int { return len(k.sends) + len(k.older) }
+// shrink keeps what is known small. It is called after a commit, when nothing waits to
+// be written.
+func (k *known) shrink(limit int) {
+	if max(len(k.batches), len(k.highest)) >= limit {
+		clear(k.batches)
+		clear(k.highest)
+	}
+	if len(k.sends) >= 2*limit { // those known for longer were asked for again
+		k.age()
+	}
+}
+
+// size is how many records are known, some sends among them twice.
+func (k *known) size() int { return len(k.batches) + len(k.highest) + len(k.sends) + len(k.older) }
 
 // anyVersion draws a version that nobody has drawn before.
 func anyVersion() int64 { return rand.Int64() }
@@ -60,7 +72,7 @@ func anyVersion() int64 { return rand.Int64() }
 type memory struct {
 	mu       sync.Mutex
 	accounts map[string]remembered
-	size     int // how many sends are known of all accounts
+	size     int // how many records are known of all accounts, and the accounts
 }
 
 type remembered struct {
@@ -69,7 +81,7 @@ type remembered struct {
 	size int
 }
 
-// memorySize is of how many sends something is remembered, about a kilobyte each.
+// memorySize is how many records are remembered, about a kilobyte each.
 const memorySize = 8192
 
 // recall takes what is known of an account out of memory: whoever has it may change it.
@@ -89,7 +101,7 @@ func (m *memory) remember(account string, version int64, k *known) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.forget(account)
-	r := remembered{version, k, k.size()}
+	r := remembered{version, k, 1 + k.size()}
 	for other := range m.accounts {
 		if m.size+r.size <= memorySize {
 			break

@@ -33,7 +33,7 @@ func TestMemory(t *testing.T) {
 		t.Errorf("recall of another version: got %d sends, want none", got)
 	}
 	if m.size != 0 || len(m.accounts) != 0 {
-		t.Errorf("%d sends of %d accounts stay in memory, want none", m.size, len(m.accounts))
+		t.Errorf("%d records of %d accounts stay in memory, want none", m.size, len(m.accounts))
 	}
 }
 
@@ -47,8 +47,8 @@ func TestMemoryIsBounded(t *testing.T) {
 		}
 		m.remember(fmt.Sprint(i), 1, knowing(each))
 	}
-	if m.size > memorySize || m.size < memorySize-each || m.size != each*len(m.accounts) {
-		t.Errorf("%d sends of %d accounts are in memory, want at most %d", m.size, len(m.accounts), memorySize)
+	if m.size > memorySize || m.size < memorySize-each-1 || m.size != (each+1)*len(m.accounts) {
+		t.Errorf("%d records of %d accounts are in memory, want at most %d", m.size, len(m.accounts), memorySize)
 	}
 	m.remember("large", 1, knowing(2*memorySize))
 	if len(m.accounts) != 1 {
@@ -69,5 +69,24 @@ func TestKnownAges(t *testing.T) {
 	}
 	if k.send(id(1)) != nil {
 		t.Error("what nobody asked for is still known")
+	}
+}
+
+// What is asked for again and again does not pile up.
+func TestKnownShrinks(t *testing.T) {
+	const limit = 8
+	k, most := newKnown(), 0
+	for row := range int64(100) {
+		for earlier := range row + 1 { // each in a transaction
+			id := dispatch.SendID{Batch: "b", Row: earlier}
+			if k.send(id) == nil {
+				k.sends[id] = new(sendState)
+			}
+			k.shrink(limit)
+			most = max(most, k.size())
+		}
+	}
+	if most < 2*limit || most > 4*limit {
+		t.Errorf("up to %d sends are known, want at most %d", most, 4*limit)
 	}
 }

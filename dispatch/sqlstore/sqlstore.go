@@ -192,6 +192,7 @@ func (s *Store) Update(ctx context.Context, account string, f func(dispatch.Tx) 
 		return tx.finish()
 	})
 	if err == nil {
+		tx.known.shrink(s.cacheSize)
 		s.memory.remember(account, tx.account.version, tx.known)
 	}
 	return err

@@ -135,8 +135,8 @@ func (t *tx) finish() error {
 	return nil
 }
 
-// cacheSize is how many rows wait to be written at most, and of how many sends a
-// transaction remembers what it has read.
+// cacheSize is how many rows wait to be written at most, and about how many sends and
+// batches of an account are known.
 const cacheSize = 512
 
 // trim keeps a transaction that does a great deal small.
