@@ -35,6 +35,7 @@ func (b *blobs) PutBlob(ctx context.Context, r io.Reader) (dispatch.Digest, int6
 		return dispatch.Digest{}, 0, err
 	}
 	defer s.close()
+	defer b.recent.forget(s.digest) // who reads it back sees what the database has
 	if 0 < s.size && s.size <= chunkSize {
 		return s.digest, s.size, b.putSmall(ctx, s)
 	}

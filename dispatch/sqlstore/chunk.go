@@ -44,6 +44,13 @@ func (c *chunks) find(blob dispatch.Digest, number int64) int {
 	return slices.IndexFunc(c.recent, func(x chunk) bool { return x.blob == blob && x.number == number })
 }
 
+// forget forgets the chunks of a blob.
+func (c *chunks) forget(blob dispatch.Digest) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.recent = slices.DeleteFunc(c.recent, func(x chunk) bool { return x.blob == blob })
+}
+
 // put keeps a chunk, in place of the one that was used longest ago.
 func (c *chunks) put(x chunk) {
 	c.mu.Lock()
