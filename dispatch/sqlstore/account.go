@@ -67,15 +67,24 @@ func (r *accountRow) values() []any {
 func (t *tx) lock() error {
 	const doing = "locking an account"
 	t.account = new(accountRow)
-	err := t.readOne(doing, t.store.dialect.lockAccount, []any{t.name}, t.account.fields()...)
-	if errors.Is(err, dispatch.ErrNotFound) && t.store.dialect.createAccount != "" {
-		if _, err := t.sql.ExecContext(t.ctx, t.store.dialect.createAccount, t.name); err != nil {
+	lock := func() error {
+		return t.readOne(doing, t.store.dialect.lockAccount, []any{t.name}, t.account.fields()...)
+	}
+	err := lock()
+	switch create := t.store.dialect.createAccount; {
+	case create == "":
+		err = ignoreNotFound(err) // all are locked
+	case errors.Is(err, dispatch.ErrNotFound):
+		if _, err := t.sql.ExecContext(t.ctx, create, t.name); err != nil {
 			return t.fail(doing, err)
 		}
-		err = t.readOne(doing, t.store.dialect.lockAccount, []any{t.name}, t.account.fields()...)
+		err = lock()
+	}
+	if err != nil {
+		return err
 	}
 	t.known = t.store.memory.recall(t.name, t.account.version)
-	return ignoreNotFound(err)
+	return nil
 }
 
 func ignoreNotFound(err error) error {

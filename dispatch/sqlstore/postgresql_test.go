@@ -215,3 +215,19 @@ func TestPostgreSQLStartedTogether(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// If no row can be made to lock, nothing is done without a lock.
+func TestPostgreSQLNothingToLock(t *testing.T) {
+	s := openPostgres(t, t.TempDir())
+	if _, err := s.db.Exec(`CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+		CREATE TRIGGER nothing BEFORE INSERT ON accounts FOR EACH ROW EXECUTE FUNCTION nothing()`); err != nil {
+		t.Fatal(err)
+	}
+	err := s.Update(context.Background(), account, func(dispatch.Tx) error {
+		t.Error("the transaction began")
+		return nil
+	})
+	if err == nil {
+		t.Error("Update of an account that can't be locked: got no error")
+	}
+}
