@@ -1,7 +1,9 @@
 package sqlstore_test
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"testing"
@@ -38,4 +40,77 @@ func TestKnownIsBounded(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whatever is changed of an account draws a version, by which others see that what they
+// know is old: also if nothing waits to be written at the end. What is not kept does not.
+func TestChangesDrawVersions(t *testing.T) {
+	s := openSQLite(t, filepath.Join(t.TempDir(), "sends.db"))
+	id := dispatch.SendID{Batch: "b", Row: 1}
+	n := int64(1) // a number that was not used yet
+	addFact := func(kind dispatch.FactKind) func(dispatch.Tx) error {
+		return func(tx dispatch.Tx) error {
+			_, err := tx.AddFact(id, dispatch.Fact{Key: fmt.Sprint(n), Kind: kind, At: benchStart})
+			return err
+		}
+	}
+	changes := []struct {
+		what string
+		do   func(dispatch.Tx) error
+	}{
+		{"PutMessageID", func(tx dispatch.Tx) error { return tx.PutMessageID(fmt.Sprint(n), id, 1) }},
+		{"PutMail", func(tx dispatch.Tx) error { return tx.PutMail(dispatch.Mail{ID: dispatch.MailID{Folder: "INBOX"}}) }},
+		{"PutBatch", putBatch("b")},
+		{"AddSend", func(tx dispatch.Tx) error { return tx.AddSend(benchSend("b", n), dispatch.Progress{}) }},
+		{"PutProgress", func(tx dispatch.Tx) error { return tx.PutProgress(id, dispatch.Progress{State: dispatch.Unknown}) }},
+		{"AddFact", addFact(dispatch.FactOutcome)},
+		{"AddFact of a try", addFact(dispatch.FactTry)},
+		{"AddAudit", func(tx dispatch.Tx) error { return tx.AddAudit(dispatch.AuditEntry{Seq: nextSeq(tx)}) }},
+		{"PutAccount", func(tx dispatch.Tx) error { return tx.PutAccount(dispatch.Account{Name: account}) }},
+	}
+	if err := s.Update(t.Context(), account, func(tx dispatch.Tx) error {
+		return tx.AddSend(benchSend("b", 1), dispatch.Progress{})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[int64]bool{0: true, version(t, s): true}
+	flush := func(tx dispatch.Tx) error { _, err := tx.Batches(); return err }
+	for _, change := range changes {
+		for how, end := range map[string]func(dispatch.Tx) error{
+			"written at the end":       func(dispatch.Tx) error { return nil },
+			"written before":           flush,
+			"written, and given up":    func(tx dispatch.Tx) error { return errors.Join(flush(tx), errGivenUp) },
+			"not written but given up": func(dispatch.Tx) error { return errGivenUp },
+		} {
+			n++
+			before := version(t, s)
+			err := s.Update(t.Context(), account, func(tx dispatch.Tx) error { return cmp.Or(change.do(tx), end(tx)) })
+			switch after := version(t, s); {
+			case errors.Is(err, errGivenUp):
+				if after != before {
+					t.Errorf("%s, %s: another version", change.what, how)
+				}
+			case err != nil:
+				t.Fatalf("%s, %s: %v", change.what, how, err)
+			case seen[after]:
+				t.Errorf("%s, %s: the version was there before", change.what, how)
+			default:
+				seen[after] = true
+			}
+		}
+	}
+}
+
+// nextSeq is the one that the next entry has to have.
+func nextSeq(tx dispatch.Tx) int64 {
+	entries, _ := tx.Audit(0, 1000)
+	return int64(len(entries)) + 1
+}
+
+func version(t *testing.T, s closing) (v int64) {
+	t.Helper()
+	if err := s.db.QueryRow("SELECT version FROM accounts WHERE name = $1", account).Scan(&v); err != nil {
+		t.Fatal(err)
+	}
+	return v
 }
