@@ -73,7 +73,8 @@ func (w *worker) stopping() bool {
 func (w *worker) log() *slog.Logger { return w.d.cfg.Logger }
 
 // extended notes how long the lease was given for, counted from when it was
-// asked for, so that this worker never believes in it longer than others do.
+// asked for, so that this worker does not believe in it longer than others do: unless
+// its machine sleeps, and that clock with it. Then the token keeps it from writing.
 func (w *worker) extended(asked time.Time) {
 	deadline := asked.Add(w.d.cfg.Lease)
 	w.deadline.Store(&deadline)

@@ -77,9 +77,6 @@
 //	sqlite3 sends.db "SELECT happened, kind, what, detail FROM timeline
 //	                  WHERE recipient = 'sindaco@pec.alfa.example' ORDER BY happened"
 //
-// Change nothing by hand while a program runs: what it has read of an account it does
-// not read again, as long as the account's version is the same.
-//
 // Who changes rows by hand stops the programs first, or gives the account another
 // version in the same transaction: what a program has read counts as long as the
 // version is the same.
