@@ -16,3 +16,6 @@ func (s *Store) SetCacheSize(n int) { s.cacheSize = n }
 
 // Remembered is how many records of all accounts are remembered.
 func (s *Store) Remembered() int { return s.memory.size }
+
+// SetDraw sets what draws random numbers.
+func (s *Store) SetDraw(draw func() int64) { s.draw = draw }

@@ -1,7 +1,6 @@
 package sqlstore
 
 import (
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -65,9 +64,6 @@ func (k *known) shrink(limit int) {
 // size is how many records are known, some sends among them twice.
 func (k *known) size() int { return len(k.batches) + len(k.highest) + len(k.sends) + len(k.older) }
 
-// anyVersion draws a version that nobody has drawn before.
-func anyVersion() int64 { return rand.Int64() }
-
 // memory keeps what is known of accounts between transactions. Its zero value is empty.
 type memory struct {
 	mu       sync.Mutex
@@ -81,7 +77,7 @@ type remembered struct {
 	size int
 }
 
-// memorySize is how many records are remembered, about a kilobyte each.
+// memorySize is how many records are remembered, a kilobyte or two each.
 const memorySize = 8192
 
 // recall takes what is known of an account out of memory: whoever has it may change it.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"testing"
 
@@ -96,6 +97,30 @@ func TestChangesDrawVersions(t *testing.T) {
 				t.Errorf("%s, %s: the version was there before", change.what, how)
 			default:
 				seen[after] = true
+			}
+		}
+	}
+}
+
+// A copy of a running program, such as that of a machine that was cloned, draws the same
+// numbers. Neither may take for its own what the other has written.
+func TestProgramCopied(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "sends.db")
+	one, other := openSQLite(t, file), openSQLite(t, file)
+	for _, s := range []closing{one, other} {
+		same := rand.New(rand.NewPCG(1, 1))
+		s.SetDraw(same.Int64)
+	}
+	for i := range int64(20) {
+		for k, s := range []closing{one, other} {
+			total := 2*i + int64(k)
+			if err := s.Update(t.Context(), account, func(tx dispatch.Tx) error {
+				if b, err := tx.Batch("b"); total > 0 && (err != nil || b.Total != total-1) {
+					t.Errorf("Batch: got total %d, error %v; want %d", b.Total, err, total-1)
+				}
+				return tx.PutBatch(dispatch.Batch{Name: "b", Total: total})
+			}); err != nil {
+				t.Fatal(err)
 			}
 		}
 	}

@@ -99,6 +99,7 @@ import (
 	"database/sql"
 	"fmt"
 	"iter"
+	"math/rand/v2"
 
 	"github.com/ceralacca/go-pec/dispatch"
 )
@@ -112,6 +113,7 @@ type Store struct {
 	insertRows [insertions][len(groups)]string // the statements that write rows by the group
 	cacheSize  int                             // see tx.trim
 	memory     memory
+	draw       func() int64  // draws a number at random; see tx.finish
 	writer     chan struct{} // full while somebody writes; nil if many may at once
 }
 
@@ -140,7 +142,7 @@ func New(ctx context.Context, db *sql.DB, config Config) (*Store, error) {
 	if err := migrate(ctx, db, d); err != nil {
 		return nil, err
 	}
-	s := &Store{db: db, dialect: d, Blobs: config.Blobs, cacheSize: cacheSize}
+	s := &Store{db: db, dialect: d, Blobs: config.Blobs, cacheSize: cacheSize, draw: rand.Int64}
 	if d.oneWriter {
 		s.writer = make(chan struct{}, 1)
 	}

@@ -123,7 +123,9 @@ func (t *tx) takeBatches() {
 func (t *tx) finish() error {
 	t.takeBatches()
 	if t.account.changed || t.wrote || t.waiting() > 0 {
-		t.account.version = anyVersion()
+		// What is drawn is added to what another may have drawn: so not even a copy of
+		// this process, which draws the same, comes to the same version.
+		t.account.version += 1 + t.store.draw()
 		t.rows[upsertAccounts].put(t.name, t.account.values())
 	}
 	if err := t.flush(); err != nil {
