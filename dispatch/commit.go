@@ -124,10 +124,8 @@ func (w *worker) commit(ctx context.Context, batch []*operation) {
 // failed.
 func (w *worker) commitTogether(ctx context.Context, batch []*operation) ([]error, error) {
 	results := make([]error, len(batch))
-	err := w.d.update(ctx, w.name, w.d.cfg.Worker, func(t *transaction) error {
-		if err := t.account.Lease.check(w.d.cfg.Worker, w.token); err != nil {
-			return err
-		}
+	var audited auditMark
+	err := w.update(ctx, func(t *transaction) error {
 		for i, op := range batch {
 			results[i] = op.do(t)
 			var refused refusal
@@ -135,8 +133,15 @@ func (w *worker) commitTogether(ctx context.Context, batch []*operation) ([]erro
 				return results[i]
 			}
 		}
+		audited = t.mark()
 		return nil
 	})
+	switch {
+	case err == nil:
+		w.audited.Store(&audited)
+	case errors.Is(err, ErrLeaseLost):
+		w.lost(err)
+	}
 	return results, err
 }
 

@@ -45,12 +45,14 @@
 // again by itself.
 //
 // That holds as long as the store keeps what it confirmed. If it comes back as it was
-// earlier, from a backup or from a disk that confirmed flushes and lost them with the
-// power, a message of its batches that has left since is not sent again if the mailbox
-// has a receipt of it, for that is read to its end first. It is sent again, with the
-// same Message-ID, if there is none: because it has not come yet, because
-// [AccountConfig].Purge removed it, or because the account has no Mailbox. What people
-// decided since is forgotten: look at the batches before [Dispatcher.Run].
+// earlier, from a backup, from a replica that had not got everything, or from a disk that
+// confirmed flushes and lost them with the power, a message of its batches that has left
+// since is not sent again if the mailbox has a receipt of it, for that is read to its end
+// first. A dispatcher that runs meanwhile sees it by the audit trail, before it stores
+// anything, and begins anew. The message is sent again, with the same Message-ID, if
+// there is none: because it has not come yet, because [AccountConfig].Purge removed it,
+// or because the account has no Mailbox. What people decided since is forgotten: look at
+// the batches before [Dispatcher.Run].
 //
 // # What it stands on
 //

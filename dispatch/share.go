@@ -173,6 +173,7 @@ func (d *Dispatcher) worker(account string) *worker {
 func (d *Dispatcher) lease(ctx context.Context, a *AccountConfig, read Lease) (*worker, error) {
 	name := AccountName(a.Address)
 	var token int64
+	var audited auditMark
 	asked := time.Now()
 	err := d.update(ctx, name, d.cfg.Worker, func(t *transaction) error {
 		l := &t.account.Lease
@@ -184,12 +185,15 @@ func (d *Dispatcher) lease(ctx context.Context, a *AccountConfig, read Lease) (*
 		t.account.Wanted, t.account.WantedUntil = "", time.Time{}
 		token = l.Token
 		t.events = append(t.events, Event{Kind: EventLease, At: t.now, Detail: "taken by " + d.cfg.Worker})
-		return t.audit("lease", SendID{}, fmt.Sprintf("token %d", l.Token))
+		err := t.audit("lease", SendID{}, fmt.Sprintf("token %d", l.Token))
+		audited = t.mark()
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	w := newWorker(d, a, token)
+	w.audited.Store(&audited)
 	w.extended(asked)
 	return w, nil
 }

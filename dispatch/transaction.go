@@ -97,6 +97,23 @@ func (t *transaction) audit(action string, id SendID, detail string) error {
 	})
 }
 
+// auditMark names the last entry of an audit trail, and by its hash all that came before.
+type auditMark struct {
+	seq  int64
+	hash Digest
+}
+
+func (t *transaction) mark() auditMark { return auditMark{t.account.AuditSeq, t.account.AuditHash} }
+
+// has reports whether the entry is still there.
+func (t *transaction) has(m auditMark) (bool, error) {
+	if t.account.AuditSeq == m.seq {
+		return t.account.AuditHash == m.hash, nil
+	}
+	entries, err := t.Audit(m.seq-1, 1)
+	return len(entries) == 1 && entries[0].Hash == m.hash, err
+}
+
 // factsOf returns the facts about a send. The first is the send itself.
 func factsOf(tx Tx, send Send) ([]Fact, error) {
 	facts, err := tx.Facts(send.ID)

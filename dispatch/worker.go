@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -19,11 +20,15 @@ type worker struct {
 
 	// deadline is when the lease ends by the machine's own, monotonic clock.
 	deadline atomic.Pointer[time.Time]
+	// audited is the last entry of the audit trail that is known to be stored.
+	audited atomic.Pointer[auditMark]
+
 	wake     chan struct{} // told when there may be something to send
 	resumed  chan struct{} // told when the account may read its mailbox again
 	stop     chan struct{} // closed when the account is to be given up
 	next     string        // who gets the account then, if anybody; set before
 	ops      chan *operation
+	lost     func(error)   // ends the work on the account at once
 	sent     copies        // of messages that left, to be filed
 	caughtUp chan struct{} // closed when the mailbox was read to its end once
 }
@@ -100,13 +105,18 @@ func (w *worker) run(ctx context.Context) {
 	// its own, which ends when everything is done, or when the lease is lost.
 	work, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
+	var once sync.Once
+	w.lost = func(err error) {
+		once.Do(func() { w.log().Warn("giving an account up", slog.Any("error", err)) })
+		abandon()
+		stop()
+	}
 
 	var committing, working sync.WaitGroup
 	committing.Go(func() { w.commitLoop(work) })
 	working.Go(func() {
 		if err := w.renewLoop(ctx); errors.Is(err, ErrLeaseLost) {
-			w.log().Warn("lease lost")
-			abandon()
+			w.lost(err)
 		}
 		stop()
 	})
@@ -123,6 +133,27 @@ func (w *worker) run(ctx context.Context) {
 	close(w.ops)
 	committing.Wait()
 	w.release(work)
+}
+
+// update runs f in a transaction, if the account is still this worker's, and fails with
+// ErrLeaseLost if it is not, or if the store has not all that is known to be stored. One
+// that came back as it was earlier, because a replica took over that lacked the last
+// transactions, knows of the lease, and not of all that has left: so the worker ends, and
+// the next one begins with the mailbox.
+func (w *worker) update(ctx context.Context, f func(*transaction) error) error {
+	audited := *w.audited.Load() // now: what is stored meanwhile the transaction may not see
+	return w.d.update(ctx, w.name, w.d.cfg.Worker, func(t *transaction) error {
+		if err := t.account.Lease.check(w.d.cfg.Worker, w.token); err != nil {
+			return err
+		}
+		switch has, err := t.has(audited); {
+		case err != nil:
+			return err
+		case !has:
+			return fmt.Errorf("%w: the store is as it was earlier", ErrLeaseLost)
+		}
+		return f(t)
+	})
 }
 
 // renewLoop keeps the lease. It returns when ctx ends or the lease is lost.
@@ -155,12 +186,8 @@ func betweenRenewals(lease time.Duration) time.Duration {
 
 func (w *worker) renew(ctx context.Context) error {
 	asked := time.Now()
-	err := w.d.update(ctx, w.name, w.d.cfg.Worker, func(t *transaction) error {
-		l := &t.account.Lease
-		if err := l.check(w.d.cfg.Worker, w.token); err != nil {
-			return err
-		}
-		l.renew(asked, w.d.cfg.Lease)
+	err := w.update(ctx, func(t *transaction) error {
+		t.account.Lease.renew(asked, w.d.cfg.Lease)
 		return nil
 	})
 	if err == nil {
@@ -174,11 +201,8 @@ func (w *worker) renew(ctx context.Context) error {
 func (w *worker) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, w.d.cfg.Lease)
 	defer cancel()
-	err := w.d.update(ctx, w.name, w.d.cfg.Worker, func(t *transaction) error {
+	err := w.update(ctx, func(t *transaction) error {
 		l := &t.account.Lease
-		if err := l.check(w.d.cfg.Worker, w.token); err != nil {
-			return err
-		}
 		l.Holder, t.account.Wanted, t.account.WantedUntil = "", "", time.Time{}
 		if w.stopping() {
 			l.Holder = w.next
