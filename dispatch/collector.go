@@ -229,7 +229,7 @@ func (c *collector) sort(ctx context.Context, p *portion, heads []MailHead) erro
 		for i, h := range heads {
 			all[i] = c.newFound(p, h)
 		}
-		if err := prefetch(tx, references(all), false); err != nil {
+		if err := prefetchMessageIDs(tx, references(all)); err != nil {
 			return err
 		}
 		for i, h := range heads {
@@ -389,7 +389,7 @@ func (c *collector) matchAll(ctx context.Context, some []*found) error {
 		}
 	}
 	return c.d.cfg.Store.View(ctx, c.name, func(tx Tx) error {
-		if err := prefetch(tx, ids, true); err != nil {
+		if err := prefetchSends(tx, ids); err != nil {
 			return err
 		}
 		named := make(map[string]match) // by acceptances among them, :: identifier

@@ -82,10 +82,18 @@ func noticeOf(rec *receipt.Receipt, recipient pec.Address) *Notice {
 	return n
 }
 
-// prefetch tells a transaction what it will be asked for; see [Prefetcher].
-func prefetch(tx Tx, messageIDs []string, sends bool) error {
+// prefetchMessageIDs tells a transaction what it will be asked for; see [Prefetcher].
+func prefetchMessageIDs(tx Tx, messageIDs []string) error {
 	if p, ok := tx.(Prefetcher); ok && len(messageIDs) > 1 {
-		return p.Prefetch(messageIDs, sends)
+		return p.PrefetchMessageIDs(messageIDs)
+	}
+	return nil
+}
+
+// prefetchSends does so too.
+func prefetchSends(tx Tx, messageIDs []string) error {
+	if p, ok := tx.(Prefetcher); ok && len(messageIDs) > 1 {
+		return p.PrefetchSends(messageIDs)
 	}
 	return nil
 }

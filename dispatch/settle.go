@@ -33,7 +33,7 @@ func (c *collector) settle(p *portion, some []*found, upTo uint32) *settling {
 	}
 	to := p.stored
 	return &settling{some, c.hand(c.work, func(t *transaction) error {
-		if err := prefetch(t.Tx, ids, false); err != nil {
+		if err := prefetchMessageIDs(t.Tx, ids); err != nil {
 			return err
 		}
 		for _, f := range some {

@@ -159,10 +159,11 @@ type Tx interface {
 // to be: dispatch asks for the same things one by one, and gets the same answers. A Tx
 // is asked whether it is one, so a store that wraps another's hands it on or loses it.
 type Prefetcher interface {
-	// Prefetch is told for which Message-IDs SendByMessageID will be asked, and
-	// whether Send will be for the sends that they name. There are some hundred at
-	// most. It changes no answer.
-	Prefetch(messageIDs []string, sends bool) error
+	// PrefetchMessageIDs is told for which Message-IDs SendByMessageID will be asked,
+	// PrefetchSends for which Send will be too, for the sends that they name. There are
+	// some hundred at most. They change no answer.
+	PrefetchMessageIDs(messageIDs []string) error
+	PrefetchSends(messageIDs []string) error
 }
 
 // Account is the record of one account: who may work on it, and what keeps it

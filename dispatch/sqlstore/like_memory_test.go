@@ -236,10 +236,14 @@ func (g *generator) prefetch(name string) call {
 	names := []string{name, fmt.Sprint(g.rng.IntN(2 * g.messageIDs)), "none", "no \x00 text", name}[:1+g.rng.IntN(5)]
 	sends := g.rng.IntN(2) == 0
 	return call{fmt.Sprint("Prefetch ", names, sends), func(tx dispatch.Tx) string {
-		if p, ok := tx.(dispatch.Prefetcher); ok {
-			return answer(p.Prefetch(names, sends))
+		p, ok := tx.(dispatch.Prefetcher)
+		switch {
+		case !ok:
+			return answer(nil)
+		case sends:
+			return answer(p.PrefetchSends(names))
 		}
-		return answer(nil)
+		return answer(p.PrefetchMessageIDs(names))
 	}}
 }
 

@@ -47,19 +47,31 @@ func (t *tx) SendByMessageID(messageID string) (id dispatch.SendID, attempt int,
 	return id, attempt, err
 }
 
-// Prefetch implements [dispatch.Prefetcher].
-func (t *tx) Prefetch(messageIDs []string, sends bool) error {
-	messageIDs = slices.Compact(slices.Sorted(slices.Values(messageIDs))) // most sends have several receipts
+// PrefetchMessageIDs implements [dispatch.Prefetcher].
+func (t *tx) PrefetchMessageIDs(messageIDs []string) error {
 	if len(messageIDs) > t.store.cacheSize {
 		return nil
 	}
 	if err := t.trim(); err != nil {
 		return err
 	}
-	if err := t.prefetchIDs(messageIDs); err != nil || !sends {
+	return t.prefetchIDs(once(messageIDs))
+}
+
+// PrefetchSends implements [dispatch.Prefetcher].
+func (t *tx) PrefetchSends(messageIDs []string) error {
+	if len(messageIDs) > t.store.cacheSize {
+		return nil
+	}
+	if err := t.PrefetchMessageIDs(messageIDs); err != nil {
 		return err
 	}
-	return t.prefetchSends(messageIDs)
+	return t.prefetchSends(once(messageIDs))
+}
+
+// once returns each Message-ID once: most sends have several receipts.
+func once(messageIDs []string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(messageIDs)))
 }
 
 func (t *tx) prefetchIDs(messageIDs []string) error {

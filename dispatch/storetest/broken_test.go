@@ -449,7 +449,9 @@ type outdated struct {
 	missing map[string]bool
 }
 
-func (t outdated) Prefetch(messageIDs []string, _ bool) error {
+func (t outdated) PrefetchSends(messageIDs []string) error { return t.PrefetchMessageIDs(messageIDs) }
+
+func (t outdated) PrefetchMessageIDs(messageIDs []string) error {
 	for _, name := range messageIDs {
 		_, _, err := t.Tx.SendByMessageID(name)
 		t.missing[name] = errors.Is(err, dispatch.ErrNotFound)
@@ -470,7 +472,9 @@ type sharing struct {
 	send dispatch.Send
 }
 
-func (t *sharing) Prefetch(messageIDs []string, _ bool) error {
+func (t *sharing) PrefetchMessageIDs([]string) error { return nil }
+
+func (t *sharing) PrefetchSends(messageIDs []string) error {
 	id, _, err := t.Tx.SendByMessageID(messageIDs[0])
 	if err == nil {
 		t.send, err = t.Tx.Send(id)

@@ -39,10 +39,13 @@ func checkPrefetch(s *subject) {
 func prefetch(sends bool, messageIDs ...string) step {
 	return func(tx dispatch.Tx) error {
 		p, ok := tx.(dispatch.Prefetcher)
-		if !ok {
+		switch {
+		case !ok:
 			return nil
+		case sends:
+			return wrong(p.PrefetchSends(messageIDs), "PrefetchSends")
 		}
-		return wrong(p.Prefetch(messageIDs, sends), "Prefetch")
+		return wrong(p.PrefetchMessageIDs(messageIDs), "PrefetchMessageIDs")
 	}
 }
 
