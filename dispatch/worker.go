@@ -107,7 +107,7 @@ func (w *worker) run(ctx context.Context) {
 	defer abandon()
 	var once sync.Once
 	w.lost = func(err error) {
-		once.Do(func() { w.log().Warn("giving an account up", slog.Any("error", err)) })
+		once.Do(func() { w.log().Warn("lease lost", slog.Any("error", err)) })
 		abandon()
 		stop()
 	}
