@@ -28,7 +28,7 @@ const (
 	// maxOperations is how many changes one transaction takes.
 	maxOperations = 64
 	// maxPatience is how long a change waits for others at most, if nobody waits for it.
-	maxPatience = 20 * time.Millisecond
+	maxPatience = 5 * time.Millisecond
 )
 
 // do has an operation committed, together with others that wait. When it returns
