@@ -311,7 +311,7 @@ func TestQuotas(t *testing.T) {
 		}
 		d := newDispatcher(t, cfg)
 		stop := start(t, d)
-		time.Sleep(48 * time.Hour)
+		time.Sleep(4 * time.Hour)
 		stop()
 		checkCounts(t, d, "b", counts{dispatch.Delivered: 150})
 		checkSpan(t, left, 6, time.Minute)
