@@ -53,6 +53,8 @@ func count(ctx context.Context, s dispatch.Store) (totals, error) {
 		if err != nil {
 			return t, err
 		}
+		// Workers do not compare these times with their clocks; for a look it will do,
+		// where the holder's clock is about that of this machine.
 		holder := a.Lease.Holder
 		if now.After(a.Lease.Until) {
 			holder = ""
